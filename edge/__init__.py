@@ -1,0 +1,1 @@
+"""shelf-edge: finds, identifies and counts the products on a shelf, on the device, offline."""

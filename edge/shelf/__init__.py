@@ -1,0 +1,1 @@
+"""From frame results to what a store asks: facings, shares, reports."""

@@ -1,0 +1,1 @@
+"""Models on the device: sessions, preprocessing, the detector and the embedder."""

@@ -1,0 +1,139 @@
+"""The one implementation of preprocessing: for the device, enrolment, evaluation and training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.geometry import LetterboxTransform
+from edge.manifest import Preprocessing
+from edge.types import F32, U8
+
+PAD_VALUE = 114
+_UPSCALE = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+def resize(image: U8, size_wh: tuple[int, int], interpolation: str = "bilinear") -> U8:
+    """Resize ``(H, W, 3) uint8``: area averaging along sides that shrink, ``interpolation`` along
+    sides that grow. (A plain bilinear or bicubic resize aliases when it shrinks.)
+    """
+    height, width = image.shape[:2]
+    new_w, new_h = size_wh
+    if (width, height) == (new_w, new_h):
+        return image
+    shrunk = (min(new_w, width), min(new_h, height))
+    if shrunk != (width, height):
+        image = np.asarray(cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    if shrunk != (new_w, new_h):
+        grown = cv2.resize(image, (new_w, new_h), interpolation=_UPSCALE[interpolation])
+        image = np.asarray(grown, dtype=np.uint8)
+    return image
+
+
+def letterbox(
+    image: U8,
+    input_wh: tuple[int, int],
+    *,
+    scale: float | None = None,
+    layout: Literal["nchw", "nhwc"] = "nchw",
+    value_range: Literal["0-1", "0-255"] = "0-1",
+    origin_xy: tuple[int, int] = (0, 0),
+) -> tuple[F32, LetterboxTransform]:
+    """Place a picture in a model's input, aspect kept, centred, padded with grey.
+
+    Args:
+        image: ``(H, W, 3) uint8`` RGB; a view of a larger frame when ``origin_xy`` says where it
+            was cut.
+        scale: input pixels a frame pixel; by default the largest that fits.
+        layout: channel order of the result.
+        value_range: of the result.
+
+    Returns:
+        The batch of one as ``(1, 3, H, W)`` or ``(1, H, W, 3) float32``, and the transform applied.
+
+    Raises:
+        ValueError: when the picture does not fit at ``scale``.
+    """
+    width, height = int(image.shape[1]), int(image.shape[0])
+    input_w, input_h = input_wh
+    if scale is None:
+        scale = min(input_w / width, input_h / height)
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    if new_w > input_w or new_h > input_h:
+        raise ValueError(f"{width}x{height} at scale {scale:.3g} exceeds {input_w}x{input_h}")
+    left, top = (input_w - new_w) // 2, (input_h - new_h) // 2
+    canvas = np.full((input_h, input_w, 3), PAD_VALUE, dtype=np.uint8)
+    canvas[top : top + new_h, left : left + new_w] = resize(image, (new_w, new_h))
+    transform = LetterboxTransform(
+        scale_xy=(new_w / width, new_h / height),
+        pad_xy=(float(left), float(top)),
+        origin_xy=(float(origin_xy[0]), float(origin_xy[1])),
+    )
+    factor = 1.0 / 255.0 if value_range == "0-1" else 1.0
+    if layout == "nhwc":
+        return np.multiply(canvas, np.float32(factor), dtype=np.float32)[None], transform
+    return cv2.dnn.blobFromImage(canvas, factor), transform
+
+
+def crops(image: U8, xyxy: F32, spec: Preprocessing) -> F32:
+    """Cut boxes out of a frame and bring them into a tower's input.
+
+    Args:
+        image: ``(H, W, 3) uint8`` RGB.
+        xyxy: ``(N, 4) float32`` boxes in frame pixels; rounded to whole pixels, clipped to the
+            frame, at least one pixel a side.
+
+    Returns:
+        ``(N, 3, S, S) float32``, normalised as ``(x / 255 - mean) / std``.
+    """
+    size = spec.size
+    batch = np.empty((len(xyxy), size, size, 3), dtype=np.uint8)
+    for i, (x1, y1, x2, y2) in enumerate(_whole_pixels(xyxy, image.shape[1], image.shape[0])):
+        _fit(image[y1:y2, x1:x2], spec, batch[i])
+    return normalise(batch, spec)
+
+
+def normalise(batch: U8, spec: Preprocessing) -> F32:
+    """``(N, S, S, 3) uint8`` RGB to ``(N, 3, S, S) float32``, ``(x / 255 - mean) / std``."""
+    mean = np.asarray(spec.mean, dtype=np.float32)
+    std = np.asarray(spec.std, dtype=np.float32)
+    scale, shift = 1.0 / (255.0 * std), -mean / std
+    out = np.empty((len(batch), 3, *batch.shape[1:3]), dtype=np.float32)
+    for channel in range(3):
+        np.multiply(batch[..., channel], scale[channel], out=out[:, channel], dtype=np.float32)
+        out[:, channel] += shift[channel]
+    return out
+
+
+def _whole_pixels(xyxy: F32, width: int, height: int) -> npt.NDArray[np.int64]:
+    low = np.floor(xyxy[:, :2] + 0.5).astype(np.int64)
+    high = np.floor(xyxy[:, 2:] + 0.5).astype(np.int64)
+    limit = np.array([width, height])
+    low = low.clip(0, limit - 1)
+    high = np.maximum(high.clip(1, limit), low + 1)
+    return np.concatenate([low, high], axis=1)
+
+
+def _fit(crop: U8, spec: Preprocessing, out: U8) -> None:
+    """Write one crop into ``out (S, S, 3)`` by the manifest's resize mode."""
+    size = spec.size
+    height, width = crop.shape[:2]
+    if spec.resize == "stretch":
+        out[:] = resize(crop, (size, size), spec.interpolation)
+        return
+    if spec.resize == "crop":
+        scale = size / min(height, width)
+        # cut first: what falls outside the centre is never resized
+        keep_w, keep_h = min(width, round(size / scale)), min(height, round(size / scale))
+        left, top = (width - keep_w) // 2, (height - keep_h) // 2
+        centre = crop[top : top + keep_h, left : left + keep_w]
+        out[:] = resize(centre, (size, size), spec.interpolation)
+        return
+    scale = size / max(height, width)
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size - new_w) // 2, (size - new_h) // 2
+    out[:] = np.round(np.asarray(spec.mean) * 255.0).astype(np.uint8)
+    out[top : top + new_h, left : left + new_w] = resize(crop, (new_w, new_h), spec.interpolation)

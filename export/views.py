@@ -1,0 +1,136 @@
+"""Training views of shelf photos: windows cut at a chosen scale, with the boxes they still show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+PAD_VALUE = 114
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPhoto:
+    """A photo on disk and its boxes: ``xyxy (N, 4) float32`` in photo pixels."""
+
+    path: Path
+    xyxy: npt.NDArray[np.float32]
+    size_wh: tuple[int, int]
+
+    def image(self) -> npt.NDArray[np.uint8]:
+        """Decode the photo as ``(H, W, 3) uint8`` RGB."""
+        bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ValueError(f"{self.path}: not a readable image")
+        return np.ascontiguousarray(bgr[:, :, ::-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A square training picture: ``image (S, S, 3) uint8`` RGB and ``xyxy (N, 4) float32``."""
+
+    image: npt.NDArray[np.uint8]
+    xyxy: npt.NDArray[np.float32]
+
+
+def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
+    """Read ``root/images/*`` with ``root/labels/*.txt`` (class, cx, cy, w, h in 0..1; class unused).
+
+    Raises:
+        ValueError: when a photo has no label file, or a label line has no five numbers.
+    """
+    photos = []
+    for path in sorted((root / "images").iterdir()):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        label = root / "labels" / f"{path.stem}.txt"
+        if not label.is_file():
+            raise ValueError(f"{path}: its label file {label} is missing")
+        rows = [line.split() for line in label.read_text().splitlines() if line.strip()]
+        if any(len(row) != 5 for row in rows):
+            raise ValueError(f"{label}: every line must hold five numbers: class cx cy w h")
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f"{path}: not a readable image")
+        height, width = image.shape[:2]
+        cxcywh = np.array(rows, dtype=np.float32).reshape(-1, 5)[:, 1:]
+        centre, size = cxcywh[:, :2], cxcywh[:, 2:]
+        unit = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+        scale = np.array([width, height, width, height], dtype=np.float32)
+        photos.append(LabelledPhoto(path, unit * scale, (width, height)))
+    return photos
+
+
+def cut_view(
+    image: npt.NDArray[np.uint8],
+    xyxy: npt.NDArray[np.float32],
+    *,
+    size: int,
+    scale: float,
+    rng: np.random.Generator,
+    min_visible: float = 0.35,
+) -> View:
+    """Resize by ``scale`` and cut a random ``size`` x ``size`` window, padded where it leaves the photo.
+
+    Boxes of which less than ``min_visible`` (share of area) stays in the window are dropped.
+    """
+    height, width = image.shape[:2]
+    left = _offset(width * scale, size, rng)
+    top = _offset(height * scale, size, rng)
+    interpolation = cv2.INTER_LINEAR
+    if scale < 1.0:
+        # area averaging first: a plain warp would alias when it shrinks
+        new_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, new_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        pixel_scale = 1.0
+    else:
+        pixel_scale = scale
+    matrix = np.array([[pixel_scale, 0, -left], [0, pixel_scale, -top]], dtype=np.float64)
+    window = cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=interpolation,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE),
+    )
+    moved = xyxy * np.float32(scale) - np.array([left, top, left, top], dtype=np.float32)
+    clipped = moved.clip(0, size)
+    area = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
+    visible = np.prod(clipped[:, 2:] - clipped[:, :2], axis=1)
+    keep = visible >= min_visible * np.maximum(area, 1e-6)
+    keep &= (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= 2.0
+    return View(np.asarray(window, dtype=np.uint8), clipped[keep].astype(np.float32))
+
+
+def jitter_colour(
+    image: npt.NDArray[np.uint8], rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Random exposure, contrast, white balance and saturation; same shape and dtype."""
+    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, size=3)
+    bias = rng.uniform(-18, 18)
+    x = image.astype(np.float32) * gain.astype(np.float32) + np.float32(bias)
+    grey = x.mean(axis=2, keepdims=True)
+    x = grey + (x - grey) * np.float32(rng.uniform(0.6, 1.35))
+    return x.clip(0, 255).astype(np.uint8)
+
+
+def endless(items: Sequence[LabelledPhoto], rng: np.random.Generator) -> Iterator[LabelledPhoto]:
+    """Shuffled passes over ``items``, one after the other, without end."""
+    while True:
+        for i in rng.permutation(len(items)):
+            yield items[int(i)]
+
+
+def _offset(extent: float, size: int, rng: np.random.Generator) -> float:
+    """Window start along one axis: inside the photo where it is larger, anywhere around it if not."""
+    room = extent - size
+    if room >= 0:
+        slack = min(0.1 * size, room / 2)
+        return float(rng.uniform(-slack, room + slack))
+    return float(rng.uniform(room, 0.0))
