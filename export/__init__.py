@@ -1,0 +1,1 @@
+"""Workstation side of shelf-edge: training, evaluation, packing and the rendered store."""

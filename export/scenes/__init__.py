@@ -1,0 +1,1 @@
+"""The rendered store: procedural packages on procedural shelves, with ground truth."""

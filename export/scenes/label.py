@@ -1,0 +1,201 @@
+"""Composes a SKU's label: ground, illustration, logo, variant band, badges, small print."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from export.scenes.catalog import Sku
+from export.scenes.lettering import Type, arc, pick_type, script_of, text_mask
+from export.scenes.motifs import MOTIFS, draw_motif
+from export.scenes.paint import (
+    Image,
+    Palette,
+    Rect,
+    hsv,
+    luminance,
+    make_palette,
+    mix,
+    paste_mask,
+    readable,
+)
+from export.scenes.patterns import draw_ground
+from export.scenes.words import Rgb
+
+# Rectangles (fractions) of logo, product word, variant word and illustration.
+_TALL: tuple[tuple[Rect, Rect, Rect, Rect], ...] = (
+    ((0.08, 0.05, 0.92, 0.25), (0.2, 0.26, 0.8, 0.34), (0.0, 0.7, 1.0, 0.86), (0.1, 0.35, 0.9, 0.7)),
+    ((0.08, 0.3, 0.92, 0.52), (0.15, 0.53, 0.85, 0.6), (0.0, 0.62, 1.0, 0.77), (0.15, 0.03, 0.85, 0.3)),
+    ((0.06, 0.08, 0.94, 0.32), (0.15, 0.5, 0.85, 0.58), (0.0, 0.34, 1.0, 0.49), (0.1, 0.58, 0.9, 0.92)),
+    ((0.05, 0.72, 0.95, 0.92), (0.15, 0.63, 0.85, 0.71), (0.0, 0.05, 1.0, 0.2), (0.08, 0.22, 0.92, 0.62)),
+    ((0.1, 0.04, 0.9, 0.2), (0.1, 0.2, 0.9, 0.27), (0.05, 0.28, 0.95, 0.46), (0.05, 0.46, 0.95, 0.95)),
+    ((0.06, 0.4, 0.94, 0.62), (0.2, 0.3, 0.8, 0.38), (0.0, 0.8, 1.0, 0.94), (0.0, 0.0, 1.0, 0.34)),
+)
+_WIDE: tuple[tuple[Rect, Rect, Rect, Rect], ...] = (
+    ((0.04, 0.1, 0.58, 0.5), (0.06, 0.52, 0.5, 0.64), (0.0, 0.68, 0.6, 0.92), (0.6, 0.08, 0.98, 0.92)),
+    ((0.4, 0.08, 0.96, 0.46), (0.45, 0.48, 0.92, 0.6), (0.4, 0.64, 1.0, 0.9), (0.02, 0.08, 0.38, 0.92)),
+    ((0.15, 0.22, 0.85, 0.6), (0.3, 0.08, 0.7, 0.2), (0.0, 0.7, 1.0, 0.94), (0.02, 0.1, 0.98, 0.68)),
+)
+
+
+def draw_label(sku: Sku, height: int, width: int) -> Image:
+    """A SKU's flat label, (height, width, 3) uint8 RGB.
+
+    Everything but the flavour's colour, motif and words comes from the brand's and the family's
+    seeds, so that siblings differ in these only; in a hard family in a small badge or weight only.
+    """
+    brand = np.random.default_rng(sku.family.brand.seed)
+    rng = np.random.default_rng(sku.family.seed)
+    hue = float(brand.random())
+    logo_type = pick_type(brand, sku.family.brand.script)
+    logo_plate = str(brand.choice(["none", "none", "ellipse", "pill", "rect", "ribbon", "disc"]))
+    rise = float(brand.choice([0.0, 0.0, 0.0, 0.35, -0.3]))
+    palette = make_palette(rng, hue if rng.random() < 0.7 else float(rng.random()))
+    cue = "none" if sku.hard_variant else str(rng.choice(["ground", "band", "band", "both"]))
+    flavour = sku.flavour.colour
+    ground = flavour if cue in ("ground", "both") else palette.ground
+    if cue == "ground" and rng.random() < 0.4:
+        ground = mix(ground, (255, 255, 255), 0.55)
+    image = draw_ground(rng, height, width, palette, ground)
+    layouts = _WIDE if width > 1.15 * height else _TALL
+    logo, product, variant, art = layouts[int(rng.integers(len(layouts)))]
+    _illustrate(image, rng, sku, palette, art)
+    word_type = pick_type(rng, "latin")
+    _variant_band(image, rng, sku, palette, variant, word_type)
+    _logo(image, sku.brand, logo_type, rise, logo, logo_plate, palette)
+    _word(image, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
+    _small_print(image, rng, sku, palette)
+    return image
+
+
+def _illustrate(
+    image: Image, rng: np.random.Generator, sku: Sku, palette: Palette, rect: Rect
+) -> None:
+    style = str(rng.choice(["flavour", "flavour", "flavour", "emblem", "panel", "none"]))
+    photo, count = bool(rng.random() < 0.5), int(rng.choice([1, 1, 2, 3, 5]))
+    emblem = str(rng.choice(list(MOTIFS)))
+    own = np.random.default_rng([sku.family.seed, 7])
+    if style == "none":
+        return
+    colour = sku.flavour.colour
+    if style == "panel":
+        _plate(image, rect, str(rng.choice(["ellipse", "rect", "disc"])), palette.plate)
+    under = _mean_colour(image, rect)
+    if abs(luminance(under) - luminance(colour)) < 0.12:
+        colour = mix(colour, (255, 255, 255) if luminance(under) < 0.5 else (0, 0, 0), 0.45)
+    name = emblem if style == "emblem" else sku.flavour.motif
+    if style == "emblem":
+        colour = palette.accent
+    draw_motif(image, own, name, rect, colour, count=count, photo=photo)
+
+
+def _variant_band(
+    image: Image,
+    rng: np.random.Generator,
+    sku: Sku,
+    palette: Palette,
+    rect: Rect,
+    type_: Type,
+) -> None:
+    shape = str(rng.choice(["rect", "rect", "pill", "ribbon", "none"]))
+    locale = sku.family.brand.locale
+    colour = sku.flavour.colour if not sku.hard_variant else palette.accent
+    x0, y0, x1, y1 = rect
+    if shape != "none":
+        _plate(image, rect, shape, colour)
+    under = colour if shape != "none" else _mean_colour(image, rect)
+    ink = readable(colour if shape == "none" else (255, 255, 255), under)
+    pad = (y1 - y0) * 0.16
+    inner = (x0 + 0.08, y0 + pad, x1 - 0.08, y1 - pad)
+    _word(image, sku.flavour.word(locale), type_, inner, ink)
+
+
+def _logo(
+    image: Image, text: str, type_: Type, rise: float, rect: Rect, plate: str, palette: Palette
+) -> None:
+    if plate != "none":
+        _plate(image, rect, plate, palette.plate)
+        x0, y0, x1, y1 = rect
+        dx, dy = (x1 - x0) * 0.12, (y1 - y0) * 0.16
+        rect = (x0 + dx, y0 + dy, x1 - dx, y1 - dy)
+    under = palette.plate if plate != "none" else _mean_colour(image, rect)
+    mask = text_mask(text, type_)
+    if rise:
+        mask = arc(mask, rise)
+    colour = readable(palette.accent if plate == "none" else palette.ground, under)
+    if plate == "none":
+        halo = cv2.dilate(mask, np.ones((5, 5), np.uint8))
+        paste_mask(image, np.asarray(halo, np.uint8), rect, readable(under, colour), opacity=0.55)
+    paste_mask(image, mask, rect, colour)
+
+
+def _word(image: Image, text: str, type_: Type, rect: Rect, colour: Rgb) -> None:
+    script = script_of(text)
+    if script != "latin":
+        type_ = Type("builtin:uni" if script != "cyrillic" else "builtin:sans", type_.weight)
+    ink = readable(colour, _mean_colour(image, rect))
+    paste_mask(image, text_mask(text, type_), rect, ink)
+
+
+def _small_print(image: Image, rng: np.random.Generator, sku: Sku, palette: Palette) -> None:
+    left = bool(rng.random() < 0.5)
+    rect: Rect = (0.05, 0.93, 0.4, 0.985) if left else (0.6, 0.93, 0.95, 0.985)
+    _word(image, sku.amount, Type("builtin:sans", 600), rect, palette.ink)
+    if rng.random() < 0.3:
+        _nutrition(image, rng)
+    where = int(rng.integers(3))
+    badge = hsv(float(rng.random()), 0.85, 0.85)
+    if sku.extra:
+        size = 0.16 if sku.hard_variant else 0.34
+        x, y = ((0.02, 0.2), (1 - size - 0.02, 0.2), (1 - size - 0.02, 0.55))[where]
+        tall = size * image.shape[1] / image.shape[0]
+        spot: Rect = (x, y, x + size, y + tall)
+        colour = badge if not sku.hard_variant else palette.accent
+        _plate(image, spot, "disc", colour)
+        word = sku.extra_word(sku.family.brand.locale)
+        inner = (x + size * 0.08, y + tall * 0.2, x + size * 0.92, y + tall * 0.8)
+        _word(image, word, Type("builtin:sans", 800), inner, (255, 255, 255))
+
+
+def _nutrition(image: Image, rng: np.random.Generator) -> None:
+    left, top = float(rng.uniform(0.04, 0.4)), 0.875
+    for place in range(4):
+        x = left + place * 0.12
+        _plate(image, (x, top, x + 0.1, top + 0.045), "rect", (250, 250, 250))
+        _plate(image, (x + 0.02, top + 0.012, x + 0.08, top + 0.03), "rect", (90, 90, 100))
+
+
+def _plate(image: Image, rect: Rect, shape: str, colour: Rgb) -> None:
+    height, width = image.shape[:2]
+    x0, y0 = round(rect[0] * width), round(rect[1] * height)
+    x1, y1 = round(rect[2] * width), round(rect[3] * height)
+    if shape == "rect":
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, -1)
+        return
+    centre = ((x0 + x1) // 2, (y0 + y1) // 2)
+    if shape in ("ellipse", "disc"):
+        axes = ((x1 - x0) // 2, (y1 - y0) // 2)
+        if shape == "disc":
+            side = max(min(axes), int(0.7 * max(axes)) if axes[0] > axes[1] else min(axes))
+            axes = (side, side) if axes[1] >= axes[0] else axes
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(image, centre, axes, 0, 0, 360, readable(colour, colour), max(1, height // 160), cv2.LINE_AA)
+        return
+    if shape == "pill":
+        inset, radius = round(0.06 * width), (y1 - y0) // 2
+        left, right = x0 + inset + radius, x1 - inset - radius
+        cv2.line(image, (left, centre[1]), (max(right, left), centre[1]), colour, 2 * radius, cv2.LINE_AA)
+        return
+    notch = (y1 - y0) // 2
+    points = [(x0, y0), (x1, y0), (x1 - notch // 2, centre[1]), (x1, y1), (x0, y1), (x0 + notch // 2, centre[1])]
+    cv2.fillPoly(image, [np.array(points, np.int32)], colour, cv2.LINE_AA)
+
+
+def _mean_colour(image: Image, rect: Rect) -> Rgb:
+    height, width = image.shape[:2]
+    part = image[
+        max(0, round(rect[1] * height)) : max(1, round(rect[3] * height)),
+        max(0, round(rect[0] * width)) : max(1, round(rect[2] * width)),
+    ]
+    red, green, blue, _ = cv2.mean(np.ascontiguousarray(part))
+    return round(red), round(green), round(blue)

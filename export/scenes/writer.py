@@ -1,0 +1,130 @@
+"""Writes a rendered store to a folder: fronts, photos, truth, catalogue and YOLO labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from export.scenes.brands import Split
+from export.scenes.catalog import Catalog, build_catalog
+from export.scenes.effects import Difficulty
+from export.scenes.fronts import render_front
+from export.scenes.scene import Scene, render_scene
+from export.scenes.words import LOCALES
+
+Progress = Callable[[int, int], None]
+
+
+def write_store(
+    out: Path,
+    *,
+    seed: int,
+    split: Split,
+    skus: int = 240,
+    photos: int = 20,
+    size_wh: tuple[int, int] = (1600, 1200),
+    facings: tuple[int, int] = (80, 140),
+    difficulty: Difficulty = "mild",
+    hard_share: float = 0.15,
+    front_px: int = 512,
+    yolo_labels: bool = False,
+    jpeg_quality: int = 92,
+    progress: Progress | None = None,
+) -> None:
+    """Render a catalogue and its photos into `out`, which is made where it is missing.
+
+    Writes `fronts/<sku_id>.jpg`, `photos/NNNN.jpg`, `truth.jsonl` (a line a photo: photo, width,
+    height, facings of xyxy, sku_id, slot, row), `skus.csv` and, with `yolo_labels`,
+    `labels/NNNN.txt` (class 0, centre and size as fractions). Each file appears whole or not at all;
+    `truth.jsonl` comes last. `progress(done, total)` is called after every front and photo. The same
+    arguments give the same files on a machine with the same typefaces. Raises OSError where a file
+    cannot be written, ValueError for arguments out of range.
+    """
+    if photos < 0:
+        raise ValueError(f"photos must be at least 0, got {photos}")
+    catalog = build_catalog(seed=seed, split=split, skus=skus, hard_share=hard_share)
+    total = len(catalog) + photos
+    done = 0
+    for sku in catalog.skus:
+        _write(out / "fronts" / f"{sku.sku_id}.jpg", _jpeg(render_front(sku, front_px), jpeg_quality))
+        done += 1
+        if progress is not None:
+            progress(done, total)
+    _write(out / "skus.csv", _skus_csv(catalog))
+    lines = []
+    for number in range(photos):
+        scene = render_scene(
+            catalog, number, size_wh=size_wh, facings=facings, difficulty=difficulty
+        )
+        name = f"{number:04d}"
+        _write(out / "photos" / f"{name}.jpg", _jpeg(scene.image, jpeg_quality))
+        if yolo_labels:
+            _write(out / "labels" / f"{name}.txt", _yolo(scene))
+        lines.append(_truth(scene, f"photos/{name}.jpg"))
+        done += 1
+        if progress is not None:
+            progress(done, total)
+    _write(out / "truth.jsonl", "".join(lines).encode())
+
+
+def _truth(scene: Scene, photo: str) -> str:
+    facings = [
+        {"xyxy": [float(value) for value in box], "sku_id": sku, "slot": int(slot), "row": int(row)}
+        for box, sku, slot, row in zip(scene.xyxy, scene.sku_id, scene.slot, scene.row, strict=True)
+    ]
+    height, width = scene.image.shape[:2]
+    record = {"photo": photo, "width": width, "height": height, "facings": facings}
+    return json.dumps(record) + "\n"
+
+
+def _yolo(scene: Scene) -> bytes:
+    height, width = scene.image.shape[:2]
+    size = np.array([width, height], np.float64)
+    centre = (scene.xyxy[:, :2] + scene.xyxy[:, 2:]) / 2 / size
+    extent = (scene.xyxy[:, 2:] - scene.xyxy[:, :2]) / size
+    rows = np.concatenate([centre, extent], axis=1)
+    return "".join(f"0 {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for x, y, w, h in rows).encode()
+
+
+def _skus_csv(catalog: Catalog) -> bytes:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        ["sku_id", "gtin", *(f"name_{locale}" for locale in LOCALES), "brand", "category"]
+    )
+    for sku in catalog.skus:
+        names = [sku.names[locale] for locale in LOCALES]
+        table.writerow([sku.sku_id, sku.gtin, *names, sku.brand, " > ".join(sku.category)])
+    return text.getvalue().encode()
+
+
+def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
+    return bytes(data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write through a temporary file in the same folder, synced before it takes its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
