@@ -1,1 +1,5 @@
-"""The gallery of enrolled SKUs: the store, the index and the matching decision."""
+"""The enrolled products: SQLite store (the truth), search index (a cache), and the decision.
+
+``edge.gallery.gallery.Gallery`` puts the parts together; ``edge.gallery.build`` makes a gallery from
+a folder of pictures. Importing this package loads nothing heavy.
+"""

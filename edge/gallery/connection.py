@@ -1,0 +1,160 @@
+"""Opening ``gallery.db``: SQLite settings, read-only media, and errors that name the file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import EdgeError, GalleryError, OutputError
+from edge.gallery import schema
+
+BUSY_TIMEOUT_S = 5.0
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into GalleryError or OutputError with one line that names ``path``."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(path, error) from error
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """A new database in WAL mode at ``path``, which must not exist; without tables yet."""
+    if path.exists():
+        raise GalleryError(f"{path}: already exists")
+    with sqlite_errors(path):
+        connection = _connect(path, "rwc")
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        _prepare_writer(connection)
+    return connection
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open an existing gallery and check that it is one, of a schema that this program knows.
+
+    An older schema is migrated when the gallery is opened for writing. Raises GalleryError.
+    """
+    if not path.exists():
+        raise GalleryError(f"{path}: no such gallery")
+    if not path.is_file():
+        raise GalleryError(f"{path}: not a gallery file")
+    with sqlite_errors(path):
+        connection = _open_reader(path) if read_only else _connect(path, "rw")
+        try:
+            _check_schema(connection, path, read_only=read_only)
+            if not read_only:
+                _prepare_writer(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def take_over(path: Path) -> None:
+    """Make an existing gallery file safe to replace: its journal is folded in and removed.
+
+    SQLite would otherwise apply a journal left by a killed process to the file that takes this one's
+    place. Raises GalleryError when another process is writing it; a file that is no gallery or a
+    damaged one just loses its journal.
+    """
+    if not path.exists():
+        return
+    try:
+        with sqlite_errors(path):
+            connection = _connect(path, "rw")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("COMMIT")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+    except GalleryError as error:
+        if is_busy(error):
+            raise
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def is_busy(error: EdgeError) -> bool:
+    """Whether ``error`` says that another process holds the gallery."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and _code(cause) in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
+
+
+def _connect(path: Path, query: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={query}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_TIMEOUT_S,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _open_reader(path: Path) -> sqlite3.Connection:
+    journal = path.with_name(path.name + "-wal")
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        # a writable connection can recover a journal and leaves no file behind; it only reads
+        connection = _connect(path, "rw")
+    elif journal.exists():
+        connection = _connect(path, "ro")
+    else:
+        connection = _connect(path, "ro&immutable=1")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _prepare_writer(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise GalleryError(f"{path}: not a gallery (an SQLite file of another program)")
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > schema.SCHEMA_VERSION or version < 1:
+        raise GalleryError(
+            f"{path}: schema version {version} is unknown, this program reads 1 to"
+            f" {schema.SCHEMA_VERSION}"
+        )
+    if version == schema.SCHEMA_VERSION:
+        return
+    if read_only:
+        raise GalleryError(
+            f"{path}: schema version {version} must be migrated to {schema.SCHEMA_VERSION}: open it"
+            " for writing once"
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    schema.migrate(connection, version)
+    connection.execute("COMMIT")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _translate(path: Path, error: sqlite3.Error) -> EdgeError:
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return OutputError(f"{path}: cannot be written: {error}")
+    if code == sqlite3.SQLITE_READONLY:
+        return OutputError(f"{path}: cannot be written: read-only")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return GalleryError(f"{path}: another process is writing this gallery")
+    if code == sqlite3.SQLITE_NOTADB:
+        return GalleryError(f"{path}: not a gallery (no SQLite file)")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
+        return GalleryError(f"{path}: cannot be opened or read: {error}")
+    return GalleryError(f"{path}: damaged gallery: {error}")

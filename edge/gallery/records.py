@@ -1,0 +1,128 @@
+"""What a gallery holds: SKUs, their references, and one consistent reading of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.gallery.gtin import parse_gtin
+from edge.gallery.names import canonical_locale
+from edge.types import F32, I32, I64
+
+
+@dataclass(frozen=True, slots=True)
+class Sku:
+    """A product: ``names`` by BCP 47 locale, ``category`` from the coarsest level to the finest.
+
+    Raises ValueError that names the value for an empty or unprintable text, a wrong GTIN, or a locale
+    that is not in its usual spelling.
+    """
+
+    sku_id: str
+    gtin: str | None = None
+    brand: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    category: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_text("sku_id", self.sku_id)
+        if self.brand is not None:
+            _check_text("brand", self.brand)
+        for level in self.category:
+            _check_text("category level", level)
+        for locale, name in self.names.items():
+            _check_text(f"name in {locale}", name)
+            if canonical_locale(locale) != locale:
+                raise ValueError(f"locale {locale!r} must be written {canonical_locale(locale)!r}")
+        if self.gtin is not None and parse_gtin(self.gtin) != self.gtin:
+            raise ValueError(f"GTIN {self.gtin!r} must hold digits only")
+
+
+def _check_text(name: str, text: str) -> None:
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError(f"{name} must be printable text, not empty or padded, got {text!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewReference:
+    """A picture of a SKU to be enrolled.
+
+    ``vector (D,) float32`` of L2 norm 1; ``jpeg`` of at most 256 px on its long side; ``source`` is
+    where the picture came from and ``source_sha256`` the hash of that file; ``quality`` is the
+    picture's sharpness (``edge.gallery.thumbnail.sharpness``).
+    """
+
+    sku_id: str
+    vector: F32
+    jpeg: bytes
+    source: str
+    source_sha256: str
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A reference as it is stored; ``created_at`` is ISO 8601 in UTC, ``seq`` its last change."""
+
+    reference_id: int
+    sku_id: str
+    vector: F32
+    jpeg: bytes
+    source: str
+    source_sha256: str
+    quality: float
+    created_at: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceSet:
+    """All vectors of a gallery.
+
+    ``ids (N,) int64`` ascending; ``sku_index (N,) int32`` into the list of SKUs sorted by id;
+    ``vectors (N, D) float32`` of L2 norm 1; ``digest`` is a hash over all of it.
+    """
+
+    ids: I64
+    sku_index: I32
+    vectors: F32
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def empty(cls, dim: int) -> ReferenceSet:
+        """No reference of dimension ``dim``."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((0, dim), np.float32), "")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One committed state of a gallery; ``skus`` are sorted by id."""
+
+    version: str
+    skus: tuple[Sku, ...]
+    references: ReferenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a full reading of a gallery found; ``problems`` is empty when all holds.
+
+    ``version`` is None when the gallery cannot be opened at all.
+    """
+
+    path: str
+    version: str | None
+    skus: int
+    references: int
+    problems: tuple[str, ...]
+    skus_without_reference: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.problems

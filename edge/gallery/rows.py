@@ -1,0 +1,104 @@
+"""Rows of the store: their checksums, and how they become records. Damage raises GalleryError."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edge.errors import GalleryError
+from edge.gallery.records import NewReference, Reference, Sku
+from edge.types import F32
+
+META_COLUMNS = "gallery_id, tower, dim, precision, created_at, last_seq, sku_count, reference_count"
+SKU_ROW = "sku_id, gtin, brand, names, category, seq, checksum"
+REFERENCE_COLUMNS = (
+    "id, sku_id, vector, source, source_sha256, quality, created_at, seq, jpeg_checksum, checksum"
+)
+# the picture is last, so that SQLite need not read it for the columns before it
+REFERENCE_ROW = f"{REFERENCE_COLUMNS}, jpeg"
+
+Row = Sequence[Any]
+
+
+def checksum(values: Row) -> bytes:
+    """16 bytes of BLAKE2b over the values with their types and lengths, so that none can shift."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        if value is None:
+            kind, data = b"n", b""
+        elif isinstance(value, int):
+            kind, data = b"i", str(value).encode()
+        elif isinstance(value, float):
+            kind, data = b"f", struct.pack("<d", value)
+        elif isinstance(value, str):
+            kind, data = b"t", value.encode()
+        else:
+            kind, data = b"b", bytes(value)
+        digest.update(kind + struct.pack("<Q", len(data)))
+        digest.update(data)
+    return digest.digest()
+
+
+def verify(row: Row, what: str) -> Row:
+    """``row`` without its last value, which must be the checksum of those before it."""
+    *values, stored = row
+    if stored != checksum(values):
+        raise GalleryError(f"{what}: the stored checksum does not match; the row is damaged")
+    return values
+
+
+def sku_values(sku: Sku, seq: int) -> tuple[Any, ...]:
+    """``sku`` as the values of SKU_ROW without the checksum."""
+    names = json.dumps(dict(sorted(sku.names.items())), ensure_ascii=False)
+    category = json.dumps(list(sku.category), ensure_ascii=False)
+    return sku.sku_id, sku.gtin, sku.brand, names, category, seq
+
+
+def to_sku(row: Row, where: str) -> Sku:
+    """A row of SKU_ROW as a record."""
+    sku_id, gtin, brand, names, category, _ = verify(row, f"{where}: SKU {row[0]!r}")
+    return Sku(sku_id, gtin, brand, json.loads(names), tuple(json.loads(category)))
+
+
+def vector_blob(vector: F32) -> bytes:
+    """A vector as little-endian float32."""
+    return vector.astype("<f4", copy=False).tobytes()
+
+
+def to_vector(blob: bytes, dim: int, what: str) -> F32:
+    """A stored vector ``(dim,) float32``."""
+    if len(blob) != 4 * dim:
+        raise GalleryError(f"{what}: vector has {len(blob)} bytes, expected {4 * dim}")
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
+
+
+def reference_values(new: NewReference, seq: int, created_at: str) -> tuple[Any, ...]:
+    """``new`` as the values of REFERENCE_COLUMNS without the checksum; its id is ``seq``."""
+    return (
+        seq,
+        new.sku_id,
+        vector_blob(new.vector),
+        new.source,
+        new.source_sha256,
+        float(new.quality),
+        created_at,
+        seq,
+        checksum([new.jpeg]),
+    )
+
+
+def to_reference(row: Row, dim: int, where: str) -> Reference:
+    """A row of REFERENCE_ROW as a record, the picture verified too."""
+    what = f"{where}: reference {row[0]}"
+    values = verify(row[:-1], what)
+    jpeg = row[-1]
+    if checksum([jpeg]) != values[-1]:
+        raise GalleryError(f"{what}: the picture does not match its checksum")
+    reference_id, sku_id, blob, source, sha256, quality, created_at, seq, _ = values
+    vector = to_vector(blob, dim, what)
+    return Reference(reference_id, sku_id, vector, jpeg, source, sha256, quality, created_at, seq)
