@@ -105,7 +105,7 @@ def build_catalog(
     if skus < 1:
         raise ValueError(f"skus must be at least 1, got {skus}")
     made: list[Sku] = []
-    brands = _brands(seed, split, max(3, skus // 14))
+    brands = _brands(seed, split, max(4, skus // 9))
     family = 0
     while len(made) < skus:
         rng = np.random.default_rng([SPLIT_CODES[split], seed, 1, family])

@@ -20,17 +20,20 @@ def render_crop(
     rng: np.random.Generator,
     size: int | None = None,
     *,
-    difficulty: Difficulty = "hard",
+    difficulty: Difficulty | None = None,
     fronts: FrontCache | None = None,
 ) -> NDArray[np.uint8]:
     """One crop of a SKU, (h, w, 3) uint8 RGB, as seen on a shelf of other SKUs of the catalogue.
 
     With perspective, a shelf behind, neighbours peeking in, a box off by up to 6% a side, uneven
     light, reflections, blur, noise and JPEG. At its own resolution, 24 to 200 px high (log-uniform,
-    leaning to the larger), where `size` is None; else stretched to (size, size). The same generator
-    state gives the same bytes.
+    leaning to the larger), where `size` is None; else stretched to (size, size). Without a
+    `difficulty` half the crops are "mild" and half "hard". The same generator state gives the same
+    bytes.
     """
     fronts = fronts or DEFAULT_FRONTS
+    if difficulty is None:
+        difficulty = "mild" if rng.random() < 0.5 else "hard"
     low, high = np.log(_HEIGHT_PX)
     height = int(np.exp(low + (high - low) * float(rng.random()) ** 0.7))
     width = max(8, round(height * sku.size_mm[0] / sku.size_mm[1]))
@@ -40,7 +43,8 @@ def render_crop(
     for side in (-1, 1):
         if rng.random() < 0.88:
             _neighbour(patch, catalog, sku, rng, fronts, side, (height, width, pad_x, pad_y, gap))
-    front = fronts.sized(sku, height, width)
+    turn_step = int(rng.choice([0, 0, 0, 0, -1, 1]))
+    front = fronts.sized(sku, height, width, turn_step)
     shadow = cv2.blur(front[..., 3], (2 * (width // 12) + 3,) * 2)
     _darken(patch, np.asarray(shadow, np.uint8), pad_x + max(1, width // 30), pad_y)
     _paste(patch, _glare(front, sku, rng), pad_x, pad_y)

@@ -36,7 +36,7 @@ class Strength:
 STRENGTHS: dict[Difficulty, Strength] = {
     "clean": Strength(0.0, 0.0, 0.0, 0.0, 0.0, (100, 100)),
     "mild": Strength(0.25, 0.07, 0.22, 0.7, 4.0, (80, 95)),
-    "hard": Strength(0.8, 0.2, 0.55, 2.4, 14.0, (35, 85)),
+    "hard": Strength(0.6, 0.16, 0.45, 2.2, 11.0, (40, 88)),
 }
 
 

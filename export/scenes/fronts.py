@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from export.scenes.catalog import Sku
 from export.scenes.packages import Rgba, draw_package
 
+TURN_DEG = 14.0
+"""One step of a round package's turn about its axis."""
 _LEVELS = (192, 384, 768, 1536)
 
 
@@ -20,20 +22,23 @@ class FrontCache:
     def __init__(self, max_bytes: int = 384 << 20) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._fronts: OrderedDict[tuple[Sku, int], Rgba] = OrderedDict()
+        self._fronts: OrderedDict[tuple[Sku, int, int], Rgba] = OrderedDict()
 
-    def get(self, sku: Sku, height_px: int) -> Rgba:
+    def get(self, sku: Sku, height_px: int, turn: int = 0) -> Rgba:
         """The package at the smallest kept height that is at least `height_px` (or the largest).
+
+        `turn` counts steps of TURN_DEG about the axis of a round package.
 
         The array (H, W, 4) uint8 is shared: callers must not write to it.
         """
         level = next((level for level in _LEVELS if level >= height_px), _LEVELS[-1])
-        key = (sku, level)
+        turn = turn if sku.kind in ("bottle", "can", "jar") else 0
+        key = (sku, level, turn)
         front = self._fronts.get(key)
         if front is not None:
             self._fronts.move_to_end(key)
             return front
-        front = draw_package(sku, level)
+        front = draw_package(sku, level, turn * TURN_DEG)
         front.setflags(write=False)
         self._fronts[key] = front
         self._bytes += front.nbytes
@@ -41,9 +46,9 @@ class FrontCache:
             self._bytes -= self._fronts.popitem(last=False)[1].nbytes
         return front
 
-    def sized(self, sku: Sku, height_px: int, width_px: int) -> Rgba:
+    def sized(self, sku: Sku, height_px: int, width_px: int, turn: int = 0) -> Rgba:
         """The package resized to exactly (height_px, width_px, 4) uint8."""
-        front = self.get(sku, height_px)
+        front = self.get(sku, height_px, turn)
         small = front.shape[0] >= height_px
         mode = cv2.INTER_AREA if small else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(front, (width_px, height_px), interpolation=mode), np.uint8)

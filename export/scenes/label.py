@@ -38,8 +38,11 @@ _WIDE: tuple[tuple[Rect, Rect, Rect, Rect], ...] = (
 )
 
 
-def draw_label(sku: Sku, height: int, width: int) -> Image:
+def draw_label(sku: Sku, height: int, width: int, *, inset: float = 0.0) -> Image:
     """A SKU's flat label, (height, width, 3) uint8 RGB.
+
+    `inset` in [0, 0.4] is the share of the width at either side that carries ground and bands only:
+    the part of a round package that turns away from the viewer.
 
     Everything but the flavour's colour, motif and words comes from the brand's and the family's
     seeds, so that siblings differ in these only; in a hard family in a small badge or weight only.
@@ -57,57 +60,84 @@ def draw_label(sku: Sku, height: int, width: int) -> Image:
     if cue == "ground" and rng.random() < 0.4:
         ground = mix(ground, (255, 255, 255), 0.55)
     image = draw_ground(rng, height, width, palette, ground)
-    layouts = _WIDE if width > 1.15 * height else _TALL
+    side = round(inset * width)
+    face = image[:, side : width - side]
+    layouts = _WIDE if face.shape[1] > 1.15 * height else _TALL
     logo, product, variant, art = layouts[int(rng.integers(len(layouts)))]
-    _illustrate(image, rng, sku, palette, art)
+    _illustrate(face, rng, sku, palette, art, cue in ("ground", "both"))
     word_type = pick_type(rng, "latin")
-    _variant_band(image, rng, sku, palette, variant, word_type)
-    _logo(image, sku.brand, logo_type, rise, logo, logo_plate, palette)
-    _word(image, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
-    _small_print(image, rng, sku, palette)
+    _variant_band(image, face, rng, sku, palette, variant, word_type, cue == "band")
+    _logo(face, sku.brand, logo_type, rise, logo, logo_plate, palette)
+    _word(face, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
+    _small_print(face, rng, sku, palette, (logo, variant, product))
     return image
 
 
 def _illustrate(
-    image: Image, rng: np.random.Generator, sku: Sku, palette: Palette, rect: Rect
+    image: Image,
+    rng: np.random.Generator,
+    sku: Sku,
+    palette: Palette,
+    rect: Rect,
+    on_flavour: bool,
 ) -> None:
     style = str(rng.choice(["flavour", "flavour", "flavour", "emblem", "panel", "none"]))
     photo, count = bool(rng.random() < 0.5), int(rng.choice([1, 1, 2, 3, 5]))
     emblem = str(rng.choice(list(MOTIFS)))
     own = np.random.default_rng([sku.family.seed, 7])
+    splash = style == "flavour" and bool(rng.random() < (0.8 if on_flavour else 0.25))
+    pale = mix(palette.plate, (255, 255, 250), float(rng.uniform(0.7, 1.0)))
     if style == "none":
         return
     colour = sku.flavour.colour
     if style == "panel":
         _plate(image, rect, str(rng.choice(["ellipse", "rect", "disc"])), palette.plate)
     under = _mean_colour(image, rect)
-    if abs(luminance(under) - luminance(colour)) < 0.12:
-        colour = mix(colour, (255, 255, 255) if luminance(under) < 0.5 else (0, 0, 0), 0.45)
     name = emblem if style == "emblem" else sku.flavour.motif
     if style == "emblem":
         colour = palette.accent
+    if splash and luminance(_mean_colour(image, rect)) < 0.9:
+        _splash(image, rect, np.random.default_rng([sku.family.seed, 8]), pale)
+        under = pale
+    if sum(abs(a - b) for a, b in zip(under, colour, strict=True)) < 120:
+        colour = mix(colour, (255, 255, 255) if luminance(under) < 0.5 else (30, 20, 30), 0.45)
     draw_motif(image, own, name, rect, colour, count=count, photo=photo)
+
+
+def _splash(image: Image, rect: Rect, rng: np.random.Generator, colour: Rgb) -> None:
+    """A ragged patch behind an illustration whose colour is close to the ground's."""
+    height, width = image.shape[:2]
+    x, y = (rect[0] + rect[2]) / 2 * width, (rect[1] + rect[3]) / 2 * height
+    rx, ry = (rect[2] - rect[0]) / 2 * width, (rect[3] - rect[1]) / 2 * height
+    turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    reach = 0.85 + 0.12 * np.sin(turns * int(rng.integers(4, 11)) + float(rng.uniform(0, 6)))
+    corners = np.stack([x + rx * reach * np.cos(turns), y + ry * reach * np.sin(turns)], 1)
+    cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
 
 
 def _variant_band(
     image: Image,
+    face: Image,
     rng: np.random.Generator,
     sku: Sku,
     palette: Palette,
     rect: Rect,
     type_: Type,
+    must_show: bool,
 ) -> None:
     shape = str(rng.choice(["rect", "rect", "pill", "ribbon", "none"]))
+    if shape == "none" and must_show:
+        shape = "rect"
     locale = sku.family.brand.locale
     colour = sku.flavour.colour if not sku.hard_variant else palette.accent
     x0, y0, x1, y1 = rect
     if shape != "none":
-        _plate(image, rect, shape, colour)
-    under = colour if shape != "none" else _mean_colour(image, rect)
+        _plate(image if shape == "rect" else face, rect, shape, colour)
+    under = colour if shape != "none" else _mean_colour(face, rect)
     ink = readable(colour if shape == "none" else (255, 255, 255), under)
     pad = (y1 - y0) * 0.16
     inner = (x0 + 0.08, y0 + pad, x1 - 0.08, y1 - pad)
-    _word(image, sku.flavour.word(locale), type_, inner, ink)
+    _word(face, sku.flavour.word(locale), type_, inner, ink)
 
 
 def _logo(
@@ -137,32 +167,49 @@ def _word(image: Image, text: str, type_: Type, rect: Rect, colour: Rgb) -> None
     paste_mask(image, text_mask(text, type_), rect, ink)
 
 
-def _small_print(image: Image, rng: np.random.Generator, sku: Sku, palette: Palette) -> None:
+def _small_print(
+    image: Image, rng: np.random.Generator, sku: Sku, palette: Palette, taken: tuple[Rect, ...]
+) -> None:
+    """Weight, nutrition boxes and a badge, in the places that hide the least of `taken`."""
     left = bool(rng.random() < 0.5)
     rect: Rect = (0.05, 0.93, 0.4, 0.985) if left else (0.6, 0.93, 0.95, 0.985)
     _word(image, sku.amount, Type("builtin:sans", 600), rect, palette.ink)
+    nutrition: Rect = (0.5, 0.93, 0.95, 0.985) if left else (0.05, 0.93, 0.5, 0.985)
     if rng.random() < 0.3:
-        _nutrition(image, rng)
-    where = int(rng.integers(3))
+        _nutrition(image, nutrition)
     badge = hsv(float(rng.random()), 0.85, 0.85)
-    if sku.extra:
-        size = 0.16 if sku.hard_variant else 0.34
-        x, y = ((0.02, 0.2), (1 - size - 0.02, 0.2), (1 - size - 0.02, 0.55))[where]
-        tall = size * image.shape[1] / image.shape[0]
-        spot: Rect = (x, y, x + size, y + tall)
-        colour = badge if not sku.hard_variant else palette.accent
-        _plate(image, spot, "disc", colour)
-        word = sku.extra_word(sku.family.brand.locale)
-        inner = (x + size * 0.08, y + tall * 0.2, x + size * 0.92, y + tall * 0.8)
-        _word(image, word, Type("builtin:sans", 800), inner, (255, 255, 255))
+    wide = float(rng.uniform(0.3, 0.4))
+    if not sku.extra:
+        return
+    size = 0.17 if sku.hard_variant else wide
+    tall = size * image.shape[1] / image.shape[0]
+    spots: list[Rect] = [
+        (x, y, x + size, y + tall)
+        for y in np.linspace(0.02, 0.92 - tall, 9)
+        for x in (0.02, 0.98 - size)
+    ]
+    spot = min(spots, key=lambda spot: sum(_overlap(spot, other) for other in taken))
+    _plate(image, spot, "disc", palette.accent if sku.hard_variant else badge)
+    inner = (
+        spot[0] + size * 0.08, spot[1] + tall * 0.2, spot[2] - size * 0.08, spot[3] - tall * 0.2
+    )  # fmt: skip
+    word = sku.extra_word(sku.family.brand.locale)
+    _word(image, word, Type("builtin:sans", 800), inner, (255, 255, 255))
 
 
-def _nutrition(image: Image, rng: np.random.Generator) -> None:
-    left, top = float(rng.uniform(0.04, 0.4)), 0.875
+def _overlap(first: Rect, second: Rect) -> float:
+    wide = min(first[2], second[2]) - max(first[0], second[0])
+    tall = min(first[3], second[3]) - max(first[1], second[1])
+    return max(wide, 0) * max(tall, 0)
+
+
+def _nutrition(image: Image, rect: Rect) -> None:
+    step = (rect[2] - rect[0]) / 4
     for place in range(4):
-        x = left + place * 0.12
-        _plate(image, (x, top, x + 0.1, top + 0.045), "rect", (250, 250, 250))
-        _plate(image, (x + 0.02, top + 0.012, x + 0.08, top + 0.03), "rect", (90, 90, 100))
+        x = rect[0] + place * step
+        _plate(image, (x, rect[1], x + 0.85 * step, rect[3]), "rect", (250, 250, 250))
+        inner = (x + 0.2 * step, rect[1] + 0.015, x + 0.65 * step, rect[3] - 0.02)
+        _plate(image, inner, "rect", (90, 90, 100))
 
 
 def _plate(image: Image, rect: Rect, shape: str, colour: Rgb) -> None:

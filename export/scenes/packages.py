@@ -17,8 +17,10 @@ Field = NDArray[np.float32]
 _CLEAR: Rgb = (222, 232, 234)
 
 
-def draw_package(sku: Sku, height_px: int) -> Rgba:
+def draw_package(sku: Sku, height_px: int, turn_deg: float = 0.0) -> Rgba:
     """A SKU's front, (height_px, W, 4) uint8 RGBA, edges anti-aliased, colour not premultiplied.
+
+    `turn_deg` turns a round package (bottle, can, jar) about its axis; others stay as they are.
 
     W follows the package's proportions. Drawn at twice the size (at least 256 px high) and reduced,
     so that small fronts look like reduced large ones. Raises ValueError for height_px < 8.
@@ -35,7 +37,7 @@ def draw_package(sku: Sku, height_px: int) -> Rgba:
     elif sku.kind == "pouch":
         drawn = _pouch(sku, rng, height, width)
     else:
-        drawn = _revolved(sku, rng, height, width)
+        drawn = _revolved(sku, rng, height, width, turn_deg)
     if scale == 1.0:
         return drawn
     return np.asarray(cv2.resize(drawn, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
@@ -80,7 +82,9 @@ def _pouch(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
     return _join(label * light[..., None] + streak[..., None], alpha.astype(np.float32) * 255)
 
 
-def _revolved(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
+def _revolved(
+    sku: Sku, rng: np.random.Generator, height: int, width: int, turn_deg: float
+) -> Rgba:
     """Bottles, cans and jars: a half-width profile, a label wrapped on it, shading by its angle."""
     y = np.linspace(0, 1, height, dtype=np.float32)
     if sku.kind == "can":
@@ -96,8 +100,8 @@ def _revolved(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rg
     bow = 0.02 * float(rng.uniform(-0.6, 1.0)) * np.sqrt(1 - round_u**2)
     body = _body(sku, rng, y, height, width)
     label_rows = max(8, round((bottom - top) * height))
-    label = draw_label(sku, label_rows, round(width * float(rng.uniform(1.0, 1.25))))
-    lx = (np.arcsin(round_u) / (np.pi / 2) * 0.5 + 0.5) * (label.shape[1] - 1)
+    label = draw_label(sku, label_rows, round(width * 1.4), inset=0.16)
+    lx = ((np.arcsin(round_u) - np.radians(turn_deg)) / np.pi + 0.5) * (label.shape[1] - 1)
     ly = (y[:, None] - top - bow) / (bottom - top) * (label_rows - 1)
     wrapped = cv2.remap(
         label, lx.astype(np.float32), ly.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
