@@ -59,34 +59,30 @@ def take_over(path: Path) -> None:
     """Make an existing gallery file safe to replace: its journal is folded in and removed.
 
     SQLite would otherwise apply a journal left by a killed process to the file that takes this one's
-    place. Raises GalleryError when another process is writing it; a file that is no gallery or a
-    damaged one just loses its journal.
+    place. Raises GalleryError when the file is something else than a gallery, or another process is
+    using it; a gallery that is damaged just loses its journal.
     """
     if not path.exists():
         return
+    with path.open("rb") as file:
+        start = file.read(72)
+    if start[:16] != b"SQLite format 3\0" or start[68:] != schema.APPLICATION_ID.to_bytes(4, "big"):
+        raise GalleryError(f"{path}: exists and is not a gallery: remove it first")
     try:
         with sqlite_errors(path):
             connection = _connect(path, "rw")
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("COMMIT")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             finally:
                 connection.close()
     except GalleryError as error:
-        if is_busy(error):
-            raise
+        busy = _is_busy(error)
+    if busy:
+        raise GalleryError(f"{path}: another process is using this gallery")
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def is_busy(error: EdgeError) -> bool:
-    """Whether ``error`` says that another process holds the gallery."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and _code(cause) in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )
 
 
 def _connect(path: Path, query: str) -> sqlite3.Connection:
@@ -139,6 +135,14 @@ def _check_schema(connection: sqlite3.Connection, path: Path, *, read_only: bool
     connection.execute("BEGIN IMMEDIATE")
     schema.migrate(connection, version)
     connection.execute("COMMIT")
+
+
+def _is_busy(error: EdgeError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and _code(cause) in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -104,6 +104,7 @@ class Snapshot:
     """One committed state of a gallery; ``skus`` are sorted by id."""
 
     version: str
+    last_seq: int
     skus: tuple[Sku, ...]
     references: ReferenceSet
 

@@ -147,7 +147,7 @@ class GalleryStore:
         """Version, SKUs and vectors of one committed state."""
         with self._ledger.reading() as meta:
             skus = self.skus()
-            return Snapshot(meta.version, skus, self._vectors(meta, skus))
+            return Snapshot(meta.version, meta.last_seq, skus, self._vectors(meta, skus))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

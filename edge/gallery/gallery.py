@@ -1,0 +1,115 @@
+"""A gallery that is ready to be searched: one committed state of the store, with its index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from edge.errors import GalleryError
+from edge.gallery import cache, index
+from edge.gallery.matcher import Matcher
+from edge.gallery.names import best_name
+from edge.gallery.records import Sku, Snapshot
+from edge.gallery.store import GalleryStore
+from edge.manifest import OperatingPoint
+from edge.types import Embeddings, Matches, Neighbors
+
+
+class Gallery:
+    """The SKUs and references of a gallery file as they were when it was opened.
+
+    Holds no open file and may be shared between threads.
+    """
+
+    def __init__(
+        self, path: Path, tower: str, precision: str, snapshot: Snapshot, search: index.Index
+    ) -> None:
+        """Used by ``open``. ``tower`` made the vectors, at ``precision``."""
+        self.path = path
+        self.tower = tower
+        self.precision = precision
+        self.version = snapshot.version
+        self.index = search
+        self._skus = {sku.sku_id: sku for sku in snapshot.skus}
+        self._reference_ids = snapshot.references.ids
+        self._reference_sku = snapshot.references.sku_index
+
+    @classmethod
+    def open(
+        cls, path: Path, *, tower: str | None = None, threshold: int = index.EXACT_UP_TO
+    ) -> Self:
+        """Read and verify the gallery at ``path``; with ``tower``, only if that tower made it.
+
+        Above ``threshold`` references the HNSW graph beside the file is loaded, or built and saved.
+        Raises GalleryError.
+        """
+        with GalleryStore.open(path, tower=tower) as store:
+            snapshot = store.snapshot()
+        references = snapshot.references
+        key = cache.CacheKey(
+            tower=store.tower,
+            dim=store.dim,
+            count=len(references),
+            last_seq=snapshot.last_seq,
+            digest=references.digest,
+            metric=index.METRIC,
+            m=index.M,
+            ef_construction=index.EF_CONSTRUCTION,
+        )
+        search = index.make_index(
+            references.ids,
+            references.vectors,
+            threshold=threshold,
+            keep=(cache.graph_path(path), key),
+        )
+        return cls(path, store.tower, store.precision, snapshot, search)
+
+    @property
+    def skus(self) -> Mapping[str, Sku]:
+        """The products by id, in the order of their ids."""
+        return self._skus
+
+    def __len__(self) -> int:
+        """The number of references."""
+        return len(self._reference_ids)
+
+    def matcher(self, operating_point: OperatingPoint, *, top_k: int = 5) -> Matcher:
+        """The decision at an operating point over these SKUs."""
+        return Matcher(
+            sku_ids=tuple(self._skus),
+            categories=tuple(sku.category for sku in self._skus.values()),
+            reference_ids=self._reference_ids,
+            reference_sku=self._reference_sku,
+            operating_point=operating_point,
+            top_k=top_k,
+        )
+
+    def search(self, embeddings: Embeddings, k: int) -> Neighbors:
+        """The k nearest references of each query; GalleryError when another tower made them."""
+        if embeddings.tower != self.tower:
+            raise GalleryError(
+                f"{self.path}: made with image tower {self.tower}, the queries with"
+                f" {embeddings.tower}"
+            )
+        return self.index.search(embeddings.vectors, k)
+
+    def match(self, embeddings: Embeddings, matcher: Matcher) -> Matches:
+        """Search with as many neighbours as the matcher needs, and decide."""
+        return matcher.match(self.search(embeddings, matcher.k))
+
+    def reference_counts(self) -> dict[str, int]:
+        """Number of references by SKU, zero included."""
+        counts = dict.fromkeys(self._skus, 0)
+        ids: Sequence[str] = tuple(self._skus)
+        for sku in self._reference_sku.tolist():
+            counts[ids[sku]] += 1
+        return counts
+
+    def name(self, sku_id: str, locale: str) -> str:
+        """The name of a SKU in the nearest language there is; its id when it has no name."""
+        return best_name(self._skus[sku_id].names, locale) or sku_id
+
+    def names(self, locale: str) -> dict[str, str]:
+        """``name`` of every SKU by id."""
+        return {sku_id: self.name(sku_id, locale) for sku_id in self._skus}

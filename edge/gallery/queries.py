@@ -1,0 +1,34 @@
+"""What every index does with its queries before it searches."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import GalleryError
+from edge.types import F32, I64
+
+_log = logging.getLogger("edge.gallery")
+
+
+def unit_queries(vectors: F32, dim: int) -> tuple[F32, npt.NDArray[np.bool_]]:
+    """The queries at L2 norm 1, and which of them are usable (finite and not zero)."""
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise GalleryError(f"queries must be (N, {dim}) as the gallery, got {vectors.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    usable = np.isfinite(norm) & (norm > 0)
+    if not usable.all():
+        _log.warning("%d of %d queries are zero or not finite", int((~usable).sum()), len(usable))
+    unit = np.zeros_like(vectors, dtype=np.float32)
+    unit[usable] = vectors[usable] / norm[usable, None]
+    return unit, usable
+
+
+def no_neighbors(n: int, k: int) -> tuple[I64, F32]:
+    """Ids ``(n, k)`` of -1 and similarities ``(n, k)`` of -inf."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    return np.full((n, k), -1, np.int64), np.full((n, k), -np.inf, np.float32)
