@@ -45,7 +45,9 @@ class Canvas:
         x, y = self.view.to_front(x_mm, y_mm, z_mm)
         return (x - self.x0_mm) * self.px_per_mm, (y - self.y0_mm) * self.px_per_mm
 
-    def quad(self, points_mm: Sequence[tuple[float, float, float]], colour: Rgb, owner: int) -> None:
+    def quad(
+        self, points_mm: Sequence[tuple[float, float, float]], colour: Rgb, owner: int
+    ) -> None:
         """Fill a convex polygon given in space."""
         shift = 4
         corners = np.array([self.px(*point) for point in points_mm])

@@ -91,9 +91,7 @@ class Catalog:
         return len(self.skus)
 
 
-def build_catalog(
-    *, seed: int, split: Split, skus: int = 240, hard_share: float = 0.15
-) -> Catalog:
+def build_catalog(*, seed: int, split: Split, skus: int = 240, hard_share: float = 0.15) -> Catalog:
     """Build a catalogue of exactly `skus` SKUs.
 
     Brands, SKU ids, GTINs and all random streams of one split never occur in another. A share

@@ -49,7 +49,9 @@ def render_crop(
     _darken(patch, np.asarray(shadow, np.uint8), pad_x + max(1, width // 30), pad_y)
     _paste(patch, _glare(front, sku, rng), pad_x, pad_y)
     if rng.random() < 0.5:
-        patch[: pad_y + height // 6] = (patch[: pad_y + height // 6] * float(rng.uniform(0.5, 1))).astype(np.uint8)
+        patch[: pad_y + height // 6] = (
+            patch[: pad_y + height // 6] * float(rng.uniform(0.5, 1))
+        ).astype(np.uint8)
     if rng.random() < 0.04:
         _cover(patch, rng, pad_x, pad_y, height, width)
     turn = 0.09 if difficulty == "hard" else 0.03
@@ -66,7 +68,9 @@ def render_crop(
         corners + np.array([pad_x, pad_y], np.float32), moved.astype(np.float32)
     )
     size_wh = (max(8, round(box[2] - box[0])), max(8, round(box[3] - box[1])))
-    crop = cv2.warpPerspective(patch, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpPerspective(
+        patch, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     seen = apply_effects(np.asarray(crop, np.uint8), rng, difficulty)
     if size is None:
         return seen
@@ -74,7 +78,9 @@ def render_crop(
     return np.asarray(cv2.resize(seen, (size, size), interpolation=mode), np.uint8)
 
 
-def _jittered_box(rng: np.random.Generator, height: int, width: int) -> tuple[float, float, float, float]:
+def _jittered_box(
+    rng: np.random.Generator, height: int, width: int
+) -> tuple[float, float, float, float]:
     left, top, right, bottom = rng.uniform(-_JITTER, _JITTER, 4)
     return (left * width, top * height, width * (1 + right), height * (1 + bottom))
 
@@ -85,7 +91,9 @@ def _shelf(rng: np.random.Generator, height: int, width: int, foot: int) -> NDAr
     colour = np.clip(tone + rng.normal(0, 8, 3), 0, 255)
     patch = np.empty((height, width, 3), np.uint8)
     patch[:] = colour
-    rail = rng.uniform(40, 245, 3) if rng.random() < 0.5 else np.full(3, float(rng.uniform(60, 240)))
+    rail = (
+        rng.uniform(40, 245, 3) if rng.random() < 0.5 else np.full(3, float(rng.uniform(60, 240)))
+    )
     patch[foot - round(float(rng.uniform(0, 0.02)) * foot) :] = rail
     return patch
 
@@ -129,7 +137,12 @@ def _glare(front: NDArray[np.uint8], sku: Sku, rng: np.random.Generator) -> NDAr
 
 
 def _cover(
-    patch: NDArray[np.uint8], rng: np.random.Generator, pad_x: int, pad_y: int, height: int, width: int
+    patch: NDArray[np.uint8],
+    rng: np.random.Generator,
+    pad_x: int,
+    pad_y: int,
+    height: int,
+    width: int,
 ) -> None:
     """A price card or a hand's width of something in front of a corner."""
     x = pad_x + int(width * float(rng.uniform(-0.1, 0.8)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from export.scenes.canvas import NOBODY, Canvas
-from export.scenes.layout import BOARD_MM, Layout, Shelf
-from export.scenes.lettering import Type, text_mask
-from export.scenes.paint import hsv, mix, noise_field, paste_at
+from export.scenes.layout import Layout, Shelf
+from export.scenes.paint import hsv, mix, noise_field
 from export.scenes.words import Rgb
 
 _BOARDS: tuple[Rgb, ...] = (
@@ -21,7 +19,12 @@ _FLOORS: tuple[Rgb, ...] = ((190, 184, 172), (140, 136, 130), (208, 204, 198), (
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Colours and habits of one store."""
+    """Colours and habits of one store.
+
+    `interior` in [0, 1] is how light the space behind the products is; `under_board` > -1 is the
+    relative change of light right under a board, positive where lamps hang there. `labels` and
+    `promos` are probabilities a slot.
+    """
 
     board: Rgb
     back: Rgb
@@ -30,6 +33,8 @@ class Style:
     floor: Rgb
     label: Rgb
     perforated: bool
+    interior: float
+    under_board: float
     labels: float
     promos: float
 
@@ -37,8 +42,14 @@ class Style:
 def make_style(rng: np.random.Generator) -> Style:
     """A store's furniture, at random."""
     board = _BOARDS[int(rng.integers(len(_BOARDS)))]
-    rail = board if rng.random() < 0.4 else hsv(float(rng.random()), float(rng.uniform(0, 0.9)), float(rng.uniform(0.3, 0.95)))
-    label: Rgb = ((252, 252, 250), (252, 252, 250), (255, 236, 120), (250, 220, 210))[int(rng.integers(4))]
+    rail = (
+        board
+        if rng.random() < 0.4
+        else hsv(float(rng.random()), float(rng.uniform(0, 0.9)), float(rng.uniform(0.3, 0.95)))
+    )
+    label: Rgb = ((252, 252, 250), (252, 252, 250), (255, 236, 120), (250, 220, 210))[
+        int(rng.integers(4))
+    ]
     return Style(
         board,
         mix(board, (90, 90, 96), float(rng.uniform(0.05, 0.5))),
@@ -47,111 +58,116 @@ def make_style(rng: np.random.Generator) -> Style:
         _FLOORS[int(rng.integers(len(_FLOORS)))],
         label,
         bool(rng.random() < 0.4),
+        float(rng.uniform(0.15, 0.9)),
+        float(rng.choice([-0.55, -0.45, -0.35, -0.2, 0.15])),
         float(rng.uniform(0.3, 1.0)),
         float(rng.choice([0.0, 0.04, 0.12])),
     )
 
 
 def draw_room(canvas: Canvas, layout: Layout, style: Style, rng: np.random.Generator) -> None:
-    """Wall, ceiling light and floor around the bay; covers the whole canvas."""
+    """Wall, lamps and floor around the bays; covers the whole canvas."""
+    header = hsv(float(rng.random()), 0.7, 0.6) if rng.random() < 0.35 else None
     height, width = canvas.owner.shape
     canvas.image[:] = style.wall
-    canvas.dim(slice(0, height), slice(0, width), np.linspace(1.1, 0.75, height, dtype=np.float32)[:, None, None])
-    floor = canvas.rows(layout.height_mm + 90, 1e6)
-    rows = floor.stop - floor.start
-    if rows > 0:
-        canvas.image[floor] = style.floor
-        grain = noise_field(rng, rows, width, 30) - 0.5
-        canvas.dim(floor, slice(0, width), 0.85 + 0.3 * grain[..., None])
-    canvas.quad(
-        [(-30, -50, 0), (layout.width_mm + 30, -50, 0), (layout.width_mm + 30, layout.height_mm + 90, 0), (-30, layout.height_mm + 90, 0)],
-        mix(style.board, (0, 0, 0), 0.25),
-        NOBODY,
+    canvas.dim(
+        slice(0, height),
+        slice(0, width),
+        np.linspace(1.1, 0.75, height, dtype=np.float32)[:, None, None],
     )
+    for _ in range(int(rng.integers(0, 4))):
+        x, y = float(rng.uniform(-0.5, 1.5)) * layout.width_mm, -float(rng.uniform(250, 900))
+        _panel(canvas, x, y, x + float(rng.uniform(150, 900)), y + 30, (255, 255, 250))
+    _draw_floor(canvas, layout, style, rng)
+    dark, foot = mix(style.board, (0, 0, 0), 0.3), layout.height_mm
+    for bay in layout.bays:
+        left, right, top = bay.x0_mm - 30, bay.x1_mm + 30, bay.top_mm - 20
+        _panel(canvas, left, top, right, foot + 90, dark)
+        _panel(canvas, left, foot, right, foot + 84, mix(style.board, style.floor, 0.3))
+        if header is not None:
+            _panel(canvas, left, top - 160, right, top, header)
 
 
-def draw_opening(canvas: Canvas, layout: Layout, shelf: Shelf, style: Style, rng: np.random.Generator) -> None:
-    """The empty space of one shelf: back panel, board, underside of the board above."""
-    right, depth, eye_y = layout.width_mm, layout.depth_mm, canvas.view.eye_mm[1]
-    top, foot = shelf.top_mm, shelf.board_mm
-    front = (canvas.rows(top, foot), canvas.columns(0, right))
-    canvas.image[front] = mix(style.back, (0, 0, 0), 0.45)
-    canvas.quad([(0, top, depth), (right, top, depth), (right, foot, depth), (0, foot, depth)], mix(style.back, (0, 0, 0), 0.25), NOBODY)
-    if style.perforated:
-        _perforate(canvas, layout, shelf, style)
-    if eye_y < foot:
-        canvas.quad([(0, foot, 0), (right, foot, 0), (right, foot, depth), (0, foot, depth)], mix(style.board, (0, 0, 0), 0.12), NOBODY)
-    if eye_y > top:
-        canvas.quad([(0, top, 0), (right, top, 0), (right, top, depth), (0, top, depth)], mix(style.board, (0, 0, 0), 0.55), NOBODY)
-    rows = front[0].stop - front[0].start
-    fall = np.linspace(0.62, 1.05, max(rows, 1), dtype=np.float32)[:rows, None, None]
-    canvas.dim(front[0], front[1], fall)
-
-
-def _perforate(canvas: Canvas, layout: Layout, shelf: Shelf, style: Style) -> None:
-    rows = canvas.rows(shelf.top_mm, shelf.board_mm, layout.depth_mm)
-    columns = canvas.columns(0, layout.width_mm, layout.depth_mm)
-    period = max(3, round(25 * canvas.px_per_mm * canvas.view.scale_at(layout.depth_mm)))
-    hole = max(1, period // 5)
-    for shift in range(hole):
-        part = canvas.image[rows, columns]
-        part[shift::period, ::period] = mix(style.back, (0, 0, 0), 0.7)
-
-
-def draw_rail(canvas: Canvas, layout: Layout, shelf: Shelf, style: Style, rng: np.random.Generator) -> None:
-    """The front edge of a board with its labels; it hides the lowest millimetres of the products."""
-    right = layout.width_mm
-    lip = 4.0
-    top, bottom = shelf.board_mm - lip, shelf.board_mm + BOARD_MM
-    canvas.quad([(0, top, 0), (right, top, 0), (right, bottom, 0), (0, bottom, 0)], style.rail, NOBODY)
-    rows, columns = canvas.rows(top, bottom), canvas.columns(0, right)
-    count = rows.stop - rows.start
-    round_ = 0.8 + 0.3 * np.sin(np.linspace(0.3, 2.6, max(count, 1), dtype=np.float32))[:count]
-    canvas.dim(rows, columns, round_[:, None, None].astype(np.float32))
-    for slot in layout.slots:
-        if slot.row != shelf.row or rng.random() > style.labels:
-            continue
-        width = float(rng.uniform(38, 62))
-        x = float(np.clip((slot.x0_mm + slot.x1_mm) / 2 + rng.uniform(-15, 15), 0, right - width))
-        _card(canvas, x, top + 3, x + width, bottom - 2, style.label, rng)
-        if rng.random() < style.promos:
-            wide, tall = float(rng.uniform(60, 120)), float(rng.uniform(40, 90))
-            colour = hsv(float(rng.choice([0.0, 0.02, 0.14, 0.33])), 0.95, 0.92)
-            _card(canvas, x, bottom - 6, x + wide, bottom - 6 + tall, colour, rng)
-
-
-def _card(
-    canvas: Canvas, x0: float, y0: float, x1: float, y1: float, colour: Rgb, rng: np.random.Generator
-) -> None:
-    """A printed card on the front plane: a price and a few lines."""
-    canvas.quad([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)], colour, NOBODY)
-    price = f"{int(rng.integers(0, 15))}.{int(rng.integers(10)) * 10 + 9:02d}"
-    ink: Rgb = (30, 30, 34) if sum(colour) > 380 else (255, 255, 255)
-    left, top = canvas.px(x0, y0)
-    right, bottom = canvas.px(x1, y1)
-    tall = (bottom - top) * 0.55
-    if tall < 4:
+def _draw_floor(canvas: Canvas, layout: Layout, style: Style, rng: np.random.Generator) -> None:
+    """Tiles in front of the bays, as far as the camera sees them."""
+    level, tile = layout.height_mm + 90, float(rng.choice([300.0, 450.0, 600.0]))
+    contrast = float(rng.uniform(0.0, 0.25))
+    rows = canvas.rows(level, 1e6)
+    canvas.image[rows] = style.floor
+    if rows.stop <= rows.start:
         return
-    mask = text_mask(price, Type("builtin:sans", 800), 40)
-    wide = min((right - left) * 0.55, tall * mask.shape[1] / mask.shape[0])
-    size = (max(1, round(wide)), max(1, round(tall)))
-    small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
-    paste_at(canvas.image, small, round(right - size[0] - 2), round(top + (bottom - top) * 0.2), ink)
-    for line in range(3):
-        y = top + (bottom - top) * (0.2 + 0.22 * line)
-        end = left + (right - left) * float(rng.uniform(0.2, 0.4))
-        cv2.line(canvas.image, (round(left + 3), round(y)), (round(end), round(y)), ink, 1, cv2.LINE_AA)
+    near = -0.75 * canvas.view.eye_mm[2]
+    for row in range(int(-near / tile)):
+        for column in range(-12, int(layout.width_mm / tile) + 12):
+            x, z = column * tile, -row * tile
+            corners = [
+                (x, level, z),
+                (x + tile, level, z),
+                (x + tile, level, z - tile),
+                (x, level, z - tile),
+            ]
+            canvas.quad(
+                corners, mix(style.floor, (0, 0, 0), contrast * float(rng.random())), NOBODY
+            )
+    shine = np.linspace(0.7, 1.15, rows.stop - rows.start, dtype=np.float32)[:, None, None]
+    canvas.dim(rows, slice(0, canvas.owner.shape[1]), shine)
+
+
+def _panel(canvas: Canvas, x0: float, y0: float, x1: float, y1: float, colour: Rgb) -> None:
+    canvas.quad([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)], colour, NOBODY)
+
+
+def draw_opening(canvas: Canvas, layout: Layout, shelf: Shelf, style: Style) -> None:
+    """The empty space of one shelf: back panel, board, underside of the board above.
+
+    `canvas` is the shelf's opening.
+    """
+    left, right, depth = shelf.x0_mm, shelf.x1_mm, layout.depth_mm
+    eye_y, top, foot = canvas.view.eye_mm[1], shelf.top_mm, shelf.board_mm
+
+    def tone(colour: Rgb, share: float) -> Rgb:
+        return mix((0, 0, 0), colour, share * style.interior)
+
+    canvas.image[:] = tone(style.back, 0.6)
+    back = [(left, top, depth), (right, top, depth), (right, foot, depth), (left, foot, depth)]
+    canvas.quad(back, tone(style.back, 0.85), NOBODY)
+    if style.perforated:
+        _perforate(canvas, layout, shelf, tone(style.back, 0.3))
+    if eye_y < foot:
+        floor = [(left, foot, 0), (right, foot, 0), (right, foot, depth), (left, foot, depth)]
+        canvas.quad(floor, mix((0, 0, 0), style.board, 0.55 + 0.35 * style.interior), NOBODY)
+    if eye_y > top:
+        ceiling = [(left, top, 0), (right, top, 0), (right, top, depth), (left, top, depth)]
+        canvas.quad(ceiling, tone(style.board, 0.5), NOBODY)
+    tall, wide = canvas.owner.shape
+    fall = np.linspace(0.6, 1.05, max(tall, 1), dtype=np.float32)[:tall, None, None]
+    canvas.dim(slice(0, tall), slice(0, wide), fall)
+
+
+def _perforate(canvas: Canvas, layout: Layout, shelf: Shelf, colour: Rgb) -> None:
+    rows = canvas.rows(shelf.top_mm, shelf.board_mm, layout.depth_mm)
+    columns = canvas.columns(shelf.x0_mm, shelf.x1_mm, layout.depth_mm)
+    period = max(3, round(25 * canvas.px_per_mm * canvas.view.scale_at(layout.depth_mm)))
+    for shift in range(max(1, period // 5)):
+        for across in range(max(1, period // 5)):
+            canvas.image[rows, columns][shift::period, across::period] = colour
 
 
 def draw_uprights(canvas: Canvas, layout: Layout, style: Style) -> None:
-    """The posts at both ends of the bay."""
-    for left, right in ((-30.0, 0.0), (layout.width_mm, layout.width_mm + 30)):
-        canvas.quad(
-            [(left, -50, 0), (right, -50, 0), (right, layout.height_mm + 90, 0), (left, layout.height_mm + 90, 0)],
-            mix(style.board, (0, 0, 0), 0.15),
-            NOBODY,
-        )
-        slits = canvas.columns((left + right) / 2 - 3, (left + right) / 2 + 3)
-        step = max(2, round(25 * canvas.px_per_mm))
-        for offset in range(max(1, step // 3)):
-            canvas.image[offset::step, slits] = mix(style.board, (0, 0, 0), 0.7)
+    """The posts at both ends of every bay."""
+    step = max(2, round(25 * canvas.px_per_mm))
+    foot = canvas.rows(-1e6, layout.height_mm)
+    for bay in layout.bays:
+        for left, right in ((bay.x0_mm - 15, bay.x0_mm), (bay.x1_mm, bay.x1_mm + 15)):
+            _panel(
+                canvas,
+                left,
+                bay.top_mm - 20,
+                right,
+                layout.height_mm,
+                mix(style.board, (0, 0, 0), 0.15),
+            )
+            slits = canvas.columns((left + right) / 2 - 2, (left + right) / 2 + 2)
+            rows = slice(canvas.rows(bay.top_mm, layout.height_mm).start, foot.stop)
+            for offset in range(max(1, step // 3)):
+                canvas.image[rows, slits][offset::step] = mix(style.board, (0, 0, 0), 0.7)

@@ -40,7 +40,9 @@ def draw_package(sku: Sku, height_px: int, turn_deg: float = 0.0) -> Rgba:
         drawn = _revolved(sku, rng, height, width, turn_deg)
     if scale == 1.0:
         return drawn
-    return np.asarray(cv2.resize(drawn, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(
+        cv2.resize(drawn, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 def _box(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
@@ -74,7 +76,9 @@ def _pouch(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
     ends = (y < crimp) | (y > 1 - crimp * float(rng.choice([1, 0])))
     ridges = 0.86 + 0.14 * np.sin(y * height / height * 2 * np.pi / 0.011)
     wrinkle = noise_field(rng, height, width, 7) - 0.5
-    folds = np.exp(-(((np.abs(x) - 0.86) / 0.1) ** 2)) * (noise_field(rng, height, width, 14) - 0.35)
+    folds = np.exp(-(((np.abs(x) - 0.86) / 0.1) ** 2)) * (
+        noise_field(rng, height, width, 14) - 0.35
+    )
     pillow = 1.08 - 0.42 * np.abs(x) ** 3 - 0.25 * np.abs(2 * y - 1) ** 6
     light = np.where(ends, ridges, pillow + 0.16 * wrinkle - 0.3 * folds).astype(np.float32)
     gloss = float(rng.uniform(10, 60))
@@ -82,9 +86,7 @@ def _pouch(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
     return _join(label * light[..., None] + streak[..., None], alpha.astype(np.float32) * 255)
 
 
-def _revolved(
-    sku: Sku, rng: np.random.Generator, height: int, width: int, turn_deg: float
-) -> Rgba:
+def _revolved(sku: Sku, rng: np.random.Generator, height: int, width: int, turn_deg: float) -> Rgba:
     """Bottles, cans and jars: a half-width profile, a label wrapped on it, shading by its angle."""
     y = np.linspace(0, 1, height, dtype=np.float32)
     if sku.kind == "can":
@@ -104,7 +106,11 @@ def _revolved(
     lx = ((np.arcsin(round_u) - np.radians(turn_deg)) / np.pi + 0.5) * (label.shape[1] - 1)
     ly = (y[:, None] - top - bow) / (bottom - top) * (label_rows - 1)
     wrapped = cv2.remap(
-        label, lx.astype(np.float32), ly.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        label,
+        lx.astype(np.float32),
+        ly.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     on_label = (np.clip(ly + 0.5, 0, 1) * np.clip(label_rows - 0.5 - ly, 0, 1))[..., None]
     colour = body + (wrapped - body) * on_label
@@ -139,7 +145,11 @@ def _jar_profile(rng: np.random.Generator, y: Field) -> tuple[Field, float, floa
     cap = float(rng.uniform(0.82, 1.0))
     knots = [0.0, 0.015, lid, lid + 0.005, lid + shoulder, 0.95, 1.0]
     widths = [cap - 0.04, cap, cap, cap - 0.06, 1.0, 1.0, 0.9]
-    return np.interp(y, knots, widths).astype(np.float32), lid + shoulder * 0.9, float(rng.uniform(0.86, 0.94))
+    return (
+        np.interp(y, knots, widths).astype(np.float32),
+        lid + shoulder * 0.9,
+        float(rng.uniform(0.86, 0.94)),
+    )
 
 
 def _bottle_profile(rng: np.random.Generator, y: Field) -> tuple[Field, float, float]:
@@ -148,8 +158,32 @@ def _bottle_profile(rng: np.random.Generator, y: Field) -> tuple[Field, float, f
     cap_w, neck_w = float(rng.uniform(0.34, 0.62)), float(rng.uniform(0.3, 0.5))
     start = cap + neck
     waist = float(rng.choice([1.0, 1.0, 0.9, 0.94]))
-    knots = [0.0, 0.008, cap, cap + 0.004, start, start + slope * 0.5, start + slope, 0.62, 0.9, 0.985, 1.0]
-    widths = [cap_w - 0.03, cap_w, cap_w, neck_w, neck_w, (neck_w + 1) / 2 + 0.08, 1.0, waist, 1.0, 0.98, 0.92]
+    knots = [
+        0.0,
+        0.008,
+        cap,
+        cap + 0.004,
+        start,
+        start + slope * 0.5,
+        start + slope,
+        0.62,
+        0.9,
+        0.985,
+        1.0,
+    ]
+    widths = [
+        cap_w - 0.03,
+        cap_w,
+        cap_w,
+        neck_w,
+        neck_w,
+        (neck_w + 1) / 2 + 0.08,
+        1.0,
+        waist,
+        1.0,
+        0.98,
+        0.92,
+    ]
     profile = np.interp(y, knots, widths).astype(np.float32)
     smooth = cv2.GaussianBlur(profile[:, None], (1, 0 * 2 + 2 * (len(y) // 60) + 1), 0)[:, 0]
     profile = np.where(y < cap, profile, smooth).astype(np.float32)

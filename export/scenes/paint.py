@@ -65,9 +65,13 @@ def make_palette(rng: np.random.Generator, hue: float) -> Palette:
         return Palette(ground, mix(ground, main, 0.4), (214, 178, 92), main, (240, 226, 190))
     if scheme == "pastel":
         ground = hsv(hue, 0.22, 0.97)
-        return Palette(ground, hsv(hue + 0.1, 0.3, 0.93), main, (255, 255, 255), mix(main, (0, 0, 0), 0.4))
+        return Palette(
+            ground, hsv(hue + 0.1, 0.3, 0.93), main, (255, 255, 255), mix(main, (0, 0, 0), 0.4)
+        )
     if scheme == "white":
-        return Palette((247, 246, 241), mix((247, 246, 241), main, 0.25), accent, main, (30, 28, 32))
+        return Palette(
+            (247, 246, 241), mix((247, 246, 241), main, 0.25), accent, main, (30, 28, 32)
+        )
     if scheme == "kraft":
         return Palette((196, 160, 116), (170, 132, 92), main, (240, 230, 210), (54, 36, 24))
     return Palette(main, accent, (252, 240, 200), hsv(hue, 0.9, 0.3), (252, 252, 250))
@@ -106,7 +110,9 @@ def paste_at(
         fill(image[y0:y1, x0:x1], part, colour, opacity)
 
 
-def noise_field(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
+def noise_field(
+    rng: np.random.Generator, height: int, width: int, cells: int
+) -> NDArray[np.float32]:
     """Smooth noise (height, width) float32 about in [0, 1], with `cells` bumps a side."""
     grid = rng.random((cells + 1, cells + 1), dtype=np.float32)
     return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -15,7 +15,9 @@ Field = NDArray[np.float32]
 _Pattern = Callable[[np.random.Generator, int, int, float], Field]
 
 
-def draw_ground(rng: np.random.Generator, height: int, width: int, palette: Palette, colour: Rgb) -> Image:
+def draw_ground(
+    rng: np.random.Generator, height: int, width: int, palette: Palette, colour: Rgb
+) -> Image:
     """A label's ground (H, W, 3): a base colour or gradient with one pattern over it.
 
     `colour` is the base; the pattern is painted in the palette's second colour. All randomness is
@@ -143,7 +145,10 @@ def _facets(rng: np.random.Generator, height: int, width: int, scale: float) -> 
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, scale: float) -> Field:
-    total = sum(noise_field(rng, height, width, cells) / (place + 1) for place, cells in enumerate((4, 9, 20, 48)))
+    total = sum(
+        noise_field(rng, height, width, cells) / (place + 1)
+        for place, cells in enumerate((4, 9, 20, 48))
+    )
     return np.clip((np.asarray(total, np.float32) - 0.75) * 1.6, 0, 1)
 
 
@@ -151,7 +156,14 @@ def _scatter(rng: np.random.Generator, height: int, width: int, scale: float) ->
     field = np.zeros((height, width), np.float32)
     for _ in range(int(26 / scale)):
         centre = (int(rng.random() * width), int(rng.random() * height))
-        cv2.circle(field, centre, max(1, int(height * float(rng.uniform(0.008, 0.045)) * scale)), 1.0, -1, cv2.LINE_AA)
+        cv2.circle(
+            field,
+            centre,
+            max(1, int(height * float(rng.uniform(0.008, 0.045)) * scale)),
+            1.0,
+            -1,
+            cv2.LINE_AA,
+        )
     return field
 
 

@@ -11,12 +11,13 @@ from export.scenes.brands import SPLIT_CODES
 from export.scenes.catalog import Catalog
 from export.scenes.effects import DIFFICULTIES, Difficulty, apply_effects
 from export.scenes.fronts import DEFAULT_FRONTS, FrontCache
-from export.scenes.layout import HARD, MILD, TIDY, Facing, Layout, make_layout
+from export.scenes.layout import Layout
+from export.scenes.stocking import HARD, MILD, TIDY, make_layout
 from export.scenes.store import MIN_VISIBLE, draw_store
-from export.scenes.view import make_view
+from export.scenes.view import Camera, View, make_camera, make_view, outlines
 
 _TIDINESS = {"clean": TIDY, "mild": MILD, "hard": HARD}
-_TURN_DEG = {"clean": 0.0, "mild": 6.0, "hard": 16.0}
+_TURN_DEG = {"clean": 0.0, "mild": 10.0, "hard": 30.0}
 _MM2_PER_FACING = 16000.0
 
 
@@ -59,19 +60,9 @@ def render_scene(
     rng = np.random.default_rng([SPLIT_CODES[catalog.split], catalog.seed, 2, seed])
     inner = 0.12 * (high - low)
     wanted = int(round(rng.uniform(low + inner, high - inner)))
-    aspect = size_wh[0] / size_wh[1]
-    height = float(np.sqrt(wanted * _MM2_PER_FACING / aspect))
-    margin = float(rng.uniform(1.05, 1.4))
-    layout = make_layout(
-        catalog,
-        rng,
-        width_mm=max(700.0, height * aspect * margin * 1.15),
-        height_mm=max(300.0, height * margin * 1.1),
-        tidiness=_TIDINESS[difficulty],
-        hard_variants=difficulty == "hard",
-    )
-    window = _window(layout, rng, wanted, aspect)
-    view = make_view(rng, window, size_wh, _TURN_DEG[difficulty])
+    layout = _stock(catalog, rng, wanted, size_wh[0] / size_wh[1], difficulty)
+    camera = make_camera(rng, _TURN_DEG[difficulty])
+    view = _aim(layout, rng, camera, wanted, size_wh)
     image, xyxy, who = draw_store(layout, view, fronts or DEFAULT_FRONTS, rng)
     shown = [layout.facings[int(index)] for index in who]
     return Scene(
@@ -84,37 +75,63 @@ def render_scene(
     )
 
 
-def _window(
-    layout: Layout, rng: np.random.Generator, wanted: int, aspect: float
-) -> tuple[float, float, float, float]:
-    """The window of an aspect that shows about `wanted` facings, at a random place of the bay."""
-    boxes = np.array([_box(facing) for facing in layout.facings]).reshape(-1, 4)
+def _stock(
+    catalog: Catalog, rng: np.random.Generator, wanted: int, aspect: float, difficulty: Difficulty
+) -> Layout:
+    """Bays that hold more than the wanted facings: just about all of them, or many more."""
+    height = float(np.sqrt(wanted * _MM2_PER_FACING / aspect)) * float(rng.uniform(1.1, 1.4))
+    needed = 1.08 * wanted + 2
+    while True:
+        layout = make_layout(
+            catalog,
+            rng,
+            width_mm=max(700.0, height * aspect * 1.1),
+            height_mm=max(300.0, height),
+            tidiness=_TIDINESS[difficulty],
+            hard_variants=difficulty == "hard",
+        )
+        if len(layout.facings) >= needed:
+            return layout
+        height *= 1.25
+
+
+def _aim(
+    layout: Layout,
+    rng: np.random.Generator,
+    camera: Camera,
+    wanted: int,
+    size_wh: tuple[int, int],
+) -> View:
+    """The view of a random place of the bays that shows about `wanted` facings."""
     shelf = layout.shelves[int(rng.integers(len(layout.shelves)))]
-    few = wanted < 25
-    centre_y = (shelf.top_mm + shelf.board_mm) / 2 if few else layout.height_mm * float(rng.uniform(0.45, 0.55))
-    centre_x = layout.width_mm * float(rng.uniform(0.25, 0.75) if few else rng.uniform(0.42, 0.58))
+    across, down = float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.45, 0.55))
+    aspect = size_wh[0] / size_wh[1]
+    if wanted < 25:
+        x = shelf.x0_mm + across * (shelf.x1_mm - shelf.x0_mm)
+        y = (shelf.top_mm + shelf.board_mm) / 2
+    else:
+        x = layout.width_mm * (0.5 + 0.3 * (across - 0.5))
+        y = layout.height_mm * down
     low, high = 20.0, 3 * layout.height_mm + 500
-    for _ in range(30):
-        height = (low + high) / 2
-        half = height / 2
-        window = (centre_x - half * aspect, centre_y - half, centre_x + half * aspect, centre_y + half)
-        if _visible(boxes, window) < wanted:
-            low = height
+    for _ in range(24):
+        middle = (low + high) / 2
+        view = make_view(camera, _window(x, y, middle, aspect), size_wh)
+        if _visible(layout, view) < wanted:
+            low = middle
         else:
-            high = height
-    half = high / 2
-    return (centre_x - half * aspect, centre_y - half, centre_x + half * aspect, centre_y + half)
+            high = middle
+    return make_view(camera, _window(x, y, high, aspect), size_wh)
 
 
-def _visible(boxes: NDArray[np.float64], window: tuple[float, float, float, float]) -> int:
-    wide = np.minimum(boxes[:, 2], window[2]) - np.maximum(boxes[:, 0], window[0])
-    tall = np.minimum(boxes[:, 3], window[3]) - np.maximum(boxes[:, 1], window[1])
-    seen = np.clip(wide, 0, None) * np.clip(tall, 0, None)
-    whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return int(np.count_nonzero(seen >= MIN_VISIBLE * whole))
+def _window(x: float, y: float, height: float, aspect: float) -> tuple[float, float, float, float]:
+    half = height / 2
+    return (x - half * aspect, y - half, x + half * aspect, y + half)
 
 
-def _box(facing: Facing) -> tuple[float, float, float, float]:
-    width, height = facing.sku.size_mm
-    left = facing.x_mm - width / 2
-    return left, facing.base_mm - height, left + width, facing.base_mm
+def _visible(layout: Layout, view: View) -> int:
+    """Facings of which at least MIN_VISIBLE lies in the picture, others in front left aside."""
+    corners = outlines(layout.facings, view)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    seen = np.clip(np.minimum(high, view.size_wh) - np.maximum(low, 0), 0, None)
+    share = np.prod(seen, axis=1) / np.prod(np.maximum(high - low, 1e-9), axis=1)
+    return int(np.count_nonzero(share >= MIN_VISIBLE))

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.scenes.canvas import NOBODY, Canvas
-from export.scenes.fixture import draw_opening, draw_rail, draw_room, draw_uprights, make_style
+from export.scenes.cards import draw_rail, draw_trays
+from export.scenes.fixture import draw_opening, draw_room, draw_uprights, make_style
 from export.scenes.fronts import FrontCache
 from export.scenes.layout import Facing, Layout
 from export.scenes.packages import Rgba
-from export.scenes.view import View
+from export.scenes.view import View, outlines
 
 _DEPTH = {"box": 0.45, "can": 1.0, "bottle": 1.0, "jar": 1.0, "pouch": 0.5}
 MIN_VISIBLE = 0.35
@@ -39,37 +40,42 @@ def draw_store(
         if shelf.board_mm < y0 - 60 or shelf.top_mm > y1 + 60:
             continue
         open_ = canvas.opening(
-            canvas.rows(shelf.top_mm, shelf.board_mm), canvas.columns(0, layout.width_mm)
+            canvas.rows(shelf.top_mm, shelf.board_mm), canvas.columns(shelf.x0_mm, shelf.x1_mm)
         )
-        draw_opening(open_, layout, shelf, style, rng)
+        draw_opening(open_, layout, shelf, style)
         row = [
             index
             for index in by_row.get(shelf.row, [])
             if x0 - 250 < layout.facings[index].x_mm < x1 + 250
         ]
-        row.sort(key=lambda index: (-layout.facings[index].setback_mm, -layout.facings[index].base_mm))
+        row.sort(
+            key=lambda index: (-layout.facings[index].setback_mm, -layout.facings[index].base_mm)
+        )
         for index in row:
             _draw_behind(open_, layout, layout.facings[index], fronts)
         for index in row:
             whole[index] = _draw_facing(open_, layout.facings[index], index, fronts)
+        draw_trays(open_, layout, shelf, rng)
         tall, wide = open_.owner.shape
         down = np.linspace(0, 1, max(tall, 1), dtype=np.float32)[:tall, None, None]
-        open_.dim(slice(0, tall), slice(0, wide), 1 - 0.42 * np.exp(-down / 0.16))
+        open_.dim(slice(0, tall), slice(0, wide), 1 + style.under_board * np.exp(-down / 0.16))
+    draw_uprights(canvas, layout, style)
     for shelf in layout.shelves:
         draw_rail(canvas, layout, shelf, style, rng)
-    draw_uprights(canvas, layout, style)
     image, owner = canvas.photograph()
     boxes, who = _boxes(owner, whole, layout, view)
     return image, boxes, who
 
 
-def _front(facing: Facing, canvas: Canvas, z_mm: float, fronts: FrontCache) -> tuple[Rgba, float, float]:
+def _front(
+    facing: Facing, canvas: Canvas, z_mm: float, fronts: FrontCache
+) -> tuple[Rgba, float, float]:
     """The package at its canvas size, and where its bottom centre stands (canvas pixels)."""
     scale = canvas.view.scale_at(z_mm) * canvas.px_per_mm
     width_mm, height_mm = facing.sku.size_mm
     height, width = max(8, round(height_mm * scale)), max(4, round(width_mm * scale))
     x, y = canvas.px(facing.x_mm, facing.base_mm, z_mm)
-    return fronts.sized(facing.sku, height, width), x, y
+    return fronts.sized(facing.sku, height, width, facing.turn), x, y
 
 
 def _draw_behind(canvas: Canvas, layout: Layout, facing: Facing, fronts: FrontCache) -> None:
@@ -85,7 +91,7 @@ def _draw_behind(canvas: Canvas, layout: Layout, facing: Facing, fronts: FrontCa
 
 
 def _draw_facing(canvas: Canvas, facing: Facing, index: int, fronts: FrontCache) -> float:
-    """Draw one facing; returns its whole area in canvas pixels, hidden parts included."""
+    """Draw one facing; returns the share of its upright outline that its silhouette fills."""
     rgba, x, y = _front(facing, canvas, facing.setback_mm, fronts)
     if facing.sku.kind == "box":
         _sides(canvas, facing, index, rgba)
@@ -98,7 +104,7 @@ def _draw_facing(canvas: Canvas, facing: Facing, index: int, fronts: FrontCache)
     alpha = np.asarray(cv2.blur(alpha, (2 * blur + 1, 2 * blur + 1)), np.uint8)
     canvas.shadow(alpha, left - blur + blur // 2, top - blur + blur // 2, 0.5)
     canvas.paste(lit, left, top, index)
-    return float(np.count_nonzero(lit[..., 3] > 127))
+    return float(np.count_nonzero(rgba[..., 3] > 127)) / (rgba.shape[0] * rgba.shape[1])
 
 
 def _light(rgba: Rgba, facing: Facing) -> Rgba:
@@ -152,50 +158,29 @@ def _sides(canvas: Canvas, facing: Facing, index: int, rgba: Rgba) -> None:
 def _boxes(
     owner: NDArray[np.int16], whole: NDArray[np.float64], layout: Layout, view: View
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Tight boxes of what each facing owns; `whole` is its unhidden share of its outline."""
     boxes: list[tuple[int, int, int, int]] = []
     who: list[int] = []
     height, width = owner.shape
-    for index, facing in enumerate(layout.facings):
-        if not whole[index]:
-            continue
-        quad = _outline(facing, view)
-        share_drawn = _area(quad) * _fill_share(whole[index], facing, view)
-        low, high = quad.min(axis=0) - 40, quad.max(axis=0) + 40
-        x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
-        x1, y1 = min(int(high[0]) + 1, width), min(int(high[1]) + 1, height)
+    quads = outlines(layout.facings, view)
+    for index in np.flatnonzero(whole):
+        quad = quads[index]
+        low, high = quad.min(axis=0), quad.max(axis=0)
+        spare = 0.25 * (high - low) + 4
+        x0, y0 = (max(int(value), 0) for value in low - spare)
+        x1, y1 = min(int(high[0] + spare[0]), width), min(int(high[1] + spare[1]), height)
         if x1 <= x0 or y1 <= y0:
             continue
         mine = owner[y0:y1, x0:x1] == index
-        if np.count_nonzero(mine) < MIN_VISIBLE * share_drawn:
+        if np.count_nonzero(mine) < MIN_VISIBLE * whole[index] * _area(quad):
             continue
         x, y, w, h = cv2.boundingRect(mine.astype(np.uint8))
         if w >= 3 and h >= 3:
             boxes.append((x0 + x, y0 + y, x0 + x + w, y0 + y + h))
-            who.append(index)
+            who.append(int(index))
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(who, np.int64)
-
-
-def _outline(facing: Facing, view: View) -> NDArray[np.float64]:
-    width, height = facing.sku.size_mm
-    z = facing.setback_mm
-    left, right = facing.x_mm - width / 2, facing.x_mm + width / 2
-    corners = [
-        view.to_front(x, y, z)
-        for x, y in (
-            (left, facing.base_mm - height),
-            (right, facing.base_mm - height),
-            (right, facing.base_mm),
-            (left, facing.base_mm),
-        )
-    ]
-    return view.to_image(np.array(corners))
 
 
 def _area(quad: NDArray[np.float64]) -> float:
     x, y = quad[:, 0], quad[:, 1]
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
-
-
-def _fill_share(whole: float, facing: Facing, view: View) -> float:
-    """Silhouettes fill between 70% and all of their rectangle."""
-    return {"box": 1.0, "pouch": 0.95, "can": 0.96, "jar": 0.94, "bottle": 0.82}[facing.sku.kind]

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from export.scenes.layout import Facing
+
 Points = NDArray[np.float64]
 
 
@@ -52,26 +54,48 @@ class View:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Where a camera stands relative to what it shows, in shares of the window, and its turn.
+
+    `distance` is in window sides, `eye_x` and `eye_y` in window widths and heights from its top
+    left; angles are radians.
+    """
+
+    distance: float
+    eye_x: float
+    eye_y: float
+    yaw: float
+    pitch: float
+    roll: float
+
+
+def make_camera(rng: np.random.Generator, turn_deg: float) -> Camera:
+    """A random camera with normally distributed yaw and pitch of half of `turn_deg`."""
+    yaw, pitch, roll = (float(value) for value in rng.normal(0, 0.5, 3) * np.radians(turn_deg))
+    return Camera(
+        float(rng.uniform(1.0, 1.9)),
+        0.5 + float(rng.normal(0, 0.08)),
+        float(rng.uniform(0.25, 0.65)),
+        yaw,
+        pitch * 0.8,
+        roll * 0.3,
+    )
+
+
 def make_view(
-    rng: np.random.Generator,
-    window_mm: tuple[float, float, float, float],
-    size_wh: tuple[int, int],
-    turn_deg: float,
+    camera: Camera, window_mm: tuple[float, float, float, float], size_wh: tuple[int, int]
 ) -> View:
-    """A camera that shows a window, turned by up to about `turn_deg` in yaw, pitch and half in roll."""
+    """The camera aimed so that the picture is just covered by the turned window."""
     x0, y0, x1, y1 = window_mm
     width, height = x1 - x0, y1 - y0
-    distance = float(rng.uniform(1.0, 1.9)) * max(width, height) + 250
-    eye_y = y0 + height * float(rng.uniform(0.25, 0.65))
-    eye = ((x0 + x1) / 2 + float(rng.normal(0, 0.08)) * width, eye_y, distance)
-    yaw, pitch = rng.normal(0, 0.5, 2) * np.radians(turn_deg)
-    roll = float(rng.normal(0, 0.2)) * np.radians(turn_deg)
-    turn = _rotation(float(yaw), float(pitch), roll)
+    distance = camera.distance * max(width, height) + 250
+    eye = (x0 + camera.eye_x * width, y0 + camera.eye_y * height, distance)
+    turn = _rotation(camera.yaw, camera.pitch, camera.roll)
     to_ray = np.array([[1, 0, -eye[0]], [0, 1, -eye[1]], [0, 0, distance]], np.float64)
     turned = turn @ to_ray
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
     seen = cv2.perspectiveTransform(corners.reshape(-1, 1, 2), turned)[:, 0]
-    # Fit the turned window into the picture so that it is covered, never smaller than the picture.
     low, high = seen.min(axis=0), seen.max(axis=0)
     scale = max(size_wh[0] / (high[0] - low[0]), size_wh[1] / (high[1] - low[1]))
     middle = (low + high) / 2
@@ -84,6 +108,18 @@ def make_view(
         np.float64,
     )
     return View(window_mm, eye, size_wh, fit @ turned)
+
+
+def outlines(facings: tuple[Facing, ...], view: View) -> Points:
+    """Corners (N, 4, 2) of upright fronts in output pixels, clockwise from the top left."""
+    size = np.array([facing.sku.size_mm for facing in facings]).reshape(-1, 2)
+    place = np.array([(f.x_mm, f.base_mm, f.setback_mm) for f in facings]).reshape(-1, 3)
+    scale = (view.eye_mm[2] / (view.eye_mm[2] + place[:, 2]))[:, None]
+    right = size[:, :1] / 2 * np.array([-1.0, 1.0, 1.0, -1.0])
+    up = size[:, 1:] * np.array([-1.0, -1.0, 0.0, 0.0])
+    x = view.eye_mm[0] + (place[:, :1] + right - view.eye_mm[0]) * scale
+    y = view.eye_mm[1] + (place[:, 1:2] + up - view.eye_mm[1]) * scale
+    return view.to_image(np.stack([x, y], axis=2).reshape(-1, 2)).reshape(-1, 4, 2)
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Points:

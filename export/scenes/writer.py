@@ -55,7 +55,9 @@ def write_store(
     total = len(catalog) + photos
     done = 0
     for sku in catalog.skus:
-        _write(out / "fronts" / f"{sku.sku_id}.jpg", _jpeg(render_front(sku, front_px), jpeg_quality))
+        _write(
+            out / "fronts" / f"{sku.sku_id}.jpg", _jpeg(render_front(sku, front_px), jpeg_quality)
+        )
         done += 1
         if progress is not None:
             progress(done, total)
