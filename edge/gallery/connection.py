@@ -12,6 +12,7 @@ from edge.errors import EdgeError, GalleryError, OutputError
 from edge.gallery import schema
 
 BUSY_TIMEOUT_S = 5.0
+_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
 
 
 @contextmanager
@@ -21,6 +22,9 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes damaged text in its message, which Python then cannot decode
+        raise GalleryError(f"{path}: damaged gallery: text that is not UTF-8") from error
 
 
 def create(path: Path) -> sqlite3.Connection:
@@ -43,6 +47,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         raise GalleryError(f"{path}: no such gallery")
     if not path.is_file():
         raise GalleryError(f"{path}: not a gallery file")
+    _check_length(path)
     with sqlite_errors(path):
         connection = _open_reader(path) if read_only else _connect(path, "rw")
         try:
@@ -66,7 +71,7 @@ def take_over(path: Path) -> None:
         return
     with path.open("rb") as file:
         start = file.read(72)
-    if start[:16] != b"SQLite format 3\0" or start[68:] != schema.APPLICATION_ID.to_bytes(4, "big"):
+    if start[:16] != _MAGIC or start[68:] != schema.APPLICATION_ID.to_bytes(4, "big"):
         raise GalleryError(f"{path}: exists and is not a gallery: remove it first")
     try:
         with sqlite_errors(path):
@@ -116,6 +121,23 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+def _check_length(path: Path) -> None:
+    """Notice a lost tail also where only pages that reading does not touch are gone."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(32)
+    except OSError as error:
+        raise GalleryError(f"{path}: cannot be read: {error.strerror}") from error
+    size = path.stat().st_size
+    journal = path.with_name(path.name + "-wal")
+    if header[:16] != _MAGIC or (journal.exists() and journal.stat().st_size):
+        return  # no database, which opening it says; or the tail is still in the journal
+    page_size = int.from_bytes(header[16:18], "big")
+    expected = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
+    if size < expected:
+        raise GalleryError(f"{path}: damaged gallery: {size} of {expected} bytes are left")
+
+
 def _check_schema(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise GalleryError(f"{path}: not a gallery (an SQLite file of another program)")
@@ -161,4 +183,5 @@ def _translate(path: Path, error: sqlite3.Error) -> EdgeError:
         return GalleryError(f"{path}: not a gallery (no SQLite file)")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
         return GalleryError(f"{path}: cannot be opened or read: {error}")
-    return GalleryError(f"{path}: damaged gallery: {error}")
+    reason = (str(error).splitlines() or [""])[0]  # SQLite quotes whole statements after it
+    return GalleryError(f"{path}: damaged gallery: {reason}")
