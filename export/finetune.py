@@ -1,0 +1,307 @@
+"""Supervised metric learning of an image tower: configuration in, checkpoint and history out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from edge.errors import ConfigError, OutputError
+from edge.manifest import Preprocessing
+from export.backbones import ImageTower, Provenance, load_tower
+from export.datasets import Dataset, Sample
+from export.embedding import embed_samples, torch_embed
+from export.images import ImageCache
+from export.losses import Objective
+from export.metrics import hits, rank
+from export.sampling import BatchSampler, Source, class_ids
+from export.training_config import FinetuneConfig, SourceConfig
+from export.training_data import Loader, open_source, training_source
+from export.training_state import (
+    Clock,
+    Ema,
+    load_checkpoint,
+    lr_factor,
+    save_checkpoint,
+)
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneResult:
+    """The finished run: averaged weights in `checkpoint`, one history row a measurement."""
+
+    checkpoint: Path
+    history: tuple[dict[str, Any], ...]
+
+
+def finetune(config: FinetuneConfig, report: Report = lambda row: None) -> FinetuneResult:
+    """Runs or resumes `config`; `report` gets a row every few seconds and at each validation.
+
+    Raises ConfigError for unusable data, models and checkpoints, OutputError when the last
+    checkpoint cannot be written (an earlier one then still stands).
+    """
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(1)
+    torch.manual_seed(config.seed)
+    run = _Run(config, report)
+    run.resume()
+    run.train()
+    return FinetuneResult(run.file, tuple(run.history))
+
+
+def load_finetuned(file: Path) -> tuple[ImageTower, Provenance]:
+    """The tower with averaged weights out of a checkpoint of `finetune`."""
+    state = load_checkpoint(file)
+    if state is None or "ema" not in state:
+        raise ConfigError(f"{file}: no checkpoint of a fine-tuning run")
+    tower, provenance = _build(FinetuneConfig.model_validate_json(state["config"]))
+    tower.load_state_dict(state["ema"])
+    return tower.eval(), provenance
+
+
+class _Run:
+    def __init__(self, config: FinetuneConfig, report: Report) -> None:
+        self.config, self.report = config, report
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.file = config.out / "checkpoint.pt"
+        self.history: list[dict[str, Any]] = []
+        self.clock = Clock(config.steps, config.minutes)
+        _prepare_folder(config)
+        sources = [training_source(s) for s in config.sources]
+        contrasted = [not s.proxies for s in config.sources]
+        ordered = [s for s, last in zip(sources, contrasted, strict=True) if not last]
+        classes = len(class_ids(ordered))
+        ordered += [s for s, last in zip(sources, contrasted, strict=True) if last]
+        self.sampler = BatchSampler(ordered, class_ids(ordered), config.seed)
+        self.validation = [
+            (v.name, _limited(v.gallery, None), _limited(v.query, v.limit))
+            for v in config.validation
+        ]
+        tower, self.provenance = _build(config)
+        if load_checkpoint(self.file) is None:
+            _start_projection(tower, ordered, config)
+        self.tower = tower.to(self.device, memory_format=torch.channels_last)
+        self.objective = Objective(config.dim, classes, config.loss).to(self.device)
+        self.ema = Ema(self.tower, config.ema)
+        self.teacher = _teacher(config, self.device)
+        self.optimizer = torch.optim.AdamW(_groups(tower, self.objective, config))
+
+    def resume(self) -> None:
+        state = load_checkpoint(self.file)
+        if state is None:
+            return
+        try:
+            self.tower.load_state_dict(state["model"])
+            self.ema.module.load_state_dict(state["ema"])
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"{self.file}: of another run or shape: {error}") from error
+        self.ema.updates = state["updates"]
+        self.history = state["history"]
+        self.clock.resume(state["step"], state["seconds"])
+
+    def train(self) -> None:
+        config, clock = self.config, self.clock
+        clock.start()
+        cache = ImageCache(config.cache_mb, config.cache_side)
+        loader = Loader(
+            self.sampler.batch, self._spec, cache, config.augment, workers=config.workers
+        )
+        saved = validated = shown = time.monotonic()
+        for batch in loader.batches(clock.step):
+            if clock.progress >= 1:
+                break
+            row = self._step(batch.images, batch.labels)
+            clock.step += 1
+            now = time.monotonic()
+            if now - shown > 10:
+                shown = now
+                self.report({"kind": "step", **row})
+            if now - validated > config.validate_minutes * 60:
+                self.validate()
+                validated = time.monotonic()
+            if now - saved > config.checkpoint_minutes * 60:
+                self._save(last=False)
+                saved = time.monotonic()
+        self.validate()
+        self._save(last=True)
+
+    def validate(self) -> None:
+        row: dict[str, Any] = {"step": self.clock.step, "seconds": round(self.clock.seconds)}
+        spec = self.tower.preprocessing
+        embed = torch_embed(self.ema.module, bf16=self.config.precision == "bf16")
+        for name, gallery, query in self.validation:
+            labels = {label: i for i, label in enumerate(gallery.labels)}
+            ranking = rank(
+                embed_samples(gallery.samples, embed, spec),
+                np.array([labels[s.label] for s in gallery.samples]),
+                embed_samples(query.samples, embed, spec),
+            )
+            truth = np.array([labels[s.label] for s in query.samples])
+            row[name] = round(float(hits(ranking, truth, 1).mean()), 4)
+        self.history.append(row)
+        self.report({"kind": "validation", **row})
+
+    def _spec(self) -> Preprocessing:
+        spec = self.tower.preprocessing
+        for step in self.config.sizes:
+            if self.clock.progress >= step.progress:
+                spec = spec.model_copy(update={"size": step.size})
+        return spec
+
+    def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> dict[str, Any]:
+        config = self.config
+        factor = lr_factor(self.clock.progress, config.warmup, config.final_lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        _train_mode(self.tower, config)
+        batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
+        bf16 = config.precision == "bf16"
+        with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+            vectors = self.tower(batch).float()
+            teacher = None
+            if self.teacher is not None:
+                with torch.no_grad():
+                    teacher = self.teacher(batch).float()
+        loss, parts = self.objective(vectors, torch.from_numpy(labels).to(self.device), teacher)
+        if not bool(torch.isfinite(loss)):
+            raise ConfigError(f"step {self.clock.step}: loss is {float(loss)}; lower the rates")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.tower.parameters(), config.clip_norm)
+        self.optimizer.step()
+        self.ema.update(self.tower)
+        shown = {name: round(value, 3) for name, value in parts.items()}
+        size = int(images.shape[-1])
+        progress = round(self.clock.progress, 3)
+        return {"step": self.clock.step, "progress": progress, "size": size, **shown}
+
+    def _save(self, *, last: bool) -> None:
+        state = {
+            "config": self.config.model_dump_json(),
+            "step": self.clock.step,
+            "seconds": self.clock.seconds,
+            "updates": self.ema.updates,
+            "history": self.history,
+            "model": self.tower.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        try:
+            save_checkpoint(self.file, state)
+        except OutputError as error:
+            if last:
+                raise
+            self.report({"kind": "warning", "message": str(error)})
+
+
+def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
+    tower, provenance = load_tower(
+        config.model, config.weights, size=config.size, resize=config.resize
+    )
+    size = tower.preprocessing.size
+    with torch.inference_mode():
+        width = int(tower.features(torch.zeros(1, 3, size, size)).shape[-1])
+    tower.projection = nn.Linear(width, config.dim)
+    return tower, provenance
+
+
+def _start_projection(tower: ImageTower, sources: list[Source], config: FinetuneConfig) -> None:
+    """Projection = principal components of the start's features, half whitened (Jégou, 2012)."""
+    rng = np.random.default_rng(config.seed)
+    picked: list[Sample] = []
+    for source in sources:
+        samples = source.dataset.samples
+        order = rng.permutation(len(samples))[: 3 * config.dim // len(sources)]
+        picked += [samples[int(i)] for i in order]
+    projection = tower.projection
+    tower.projection = nn.Identity()
+    spec = tower.preprocessing
+
+    def embed(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            return np.asarray(tower.features(torch.from_numpy(images)).numpy(), np.float32)
+
+    features = embed_samples(picked, embed, spec, unit=False)
+    tower.projection = projection
+    mean = features.mean(axis=0)
+    _, singular, axes = np.linalg.svd(features - mean, full_matrices=False)
+    if len(axes) < config.dim:
+        return
+    scale = (singular[: config.dim] / singular[0]) ** -0.5
+    matrix = torch.from_numpy((axes[: config.dim] * scale[:, None]).astype(np.float32))
+    assert isinstance(projection, nn.Linear)
+    with torch.no_grad():
+        projection.weight.copy_(matrix)
+        projection.bias.copy_(-(matrix @ torch.from_numpy(mean)))
+
+
+def _teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
+    if config.loss.distil_weight <= 0:
+        return None
+    teacher, _ = load_tower(config.model, config.weights, size=config.size, resize=config.resize)
+    return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
+
+
+def _groups(
+    tower: ImageTower, objective: Objective, config: FinetuneConfig
+) -> list[dict[str, Any]]:
+    trunk = tower.parameter_groups()
+    groups: list[dict[str, Any]] = []
+    for depth, parameters in enumerate(trunk):
+        if depth < config.frozen_groups:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+            continue
+        rate = config.lr * config.layer_decay ** (len(trunk) - 1 - depth)
+        matrices = [p for p in parameters if p.ndim > 1]
+        vectors = [p for p in parameters if p.ndim <= 1]
+        groups.append({"params": matrices, "peak_lr": rate, "weight_decay": config.weight_decay})
+        groups.append({"params": vectors, "peak_lr": rate, "weight_decay": 0.0})
+    for module, rate in ((tower.projection, config.projection_lr), (objective, config.proxy_lr)):
+        groups.append({"params": list(module.parameters()), "peak_lr": rate, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _train_mode(tower: ImageTower, config: FinetuneConfig) -> None:
+    """Training mode, except batch norms whose statistics are to stay (small, mixed batches)."""
+    tower.train()
+    for module in tower.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            frozen = not next(module.parameters()).requires_grad
+            if frozen or not config.train_batch_norm:
+                module.eval()
+
+
+def _limited(config: SourceConfig, limit: int | None) -> Dataset:
+    dataset = open_source(config)
+    if limit is None or len(dataset.samples) <= limit:
+        return dataset
+    order = np.random.default_rng(0).permutation(len(dataset.samples))[:limit]
+    return Dataset(
+        dataset.name,
+        tuple(dataset.samples[int(i)] for i in sorted(order)),
+        dataset.source,
+        dataset.licence,
+    )
+
+
+def _prepare_folder(config: FinetuneConfig) -> None:
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(json.loads(config.model_dump_json()), indent=1)
+        (config.out / "config.json").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{config.out}: {error.strerror or error}") from error

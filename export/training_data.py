@@ -1,0 +1,108 @@
+"""From a training configuration to datasets, and from batches of items to arrays."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.manifest import Preprocessing
+from export.augment import AugmentConfig, augment
+from export.datasets import (
+    Dataset,
+    read_csv,
+    read_folder,
+    read_grocery_store,
+    read_rp2k,
+)
+from export.embedding import F32, whole
+from export.images import ImageCache
+from export.sampling import Item, Source
+from export.training_config import SourceConfig
+
+
+def open_source(config: SourceConfig) -> Dataset:
+    """Reads one source. SKUs of `leave_out` are dropped; a name it does not have is an error."""
+    if config.reader == "folder":
+        dataset = read_folder(config.path)
+    elif config.reader == "csv":
+        dataset = read_csv(config.path)
+    elif config.reader == "rp2k":
+        dataset = read_rp2k(config.path, config.split)
+    else:
+        dataset = read_grocery_store(config.path, config.split)
+    if config.pictures != "all":
+        dataset = dataset.where(lambda sample: sample.clean == (config.pictures == "clean"))
+    return dataset.without(config.leave_out) if config.leave_out else dataset
+
+
+def training_source(config: SourceConfig) -> Source:
+    """A source fit for training: every SKU has at least two pictures."""
+    dataset = open_source(config)
+    single = [label for label, count in dataset.counts().items() if count < 2]
+    if single:
+        raise ConfigError(
+            f"{dataset.name}: {len(single)} SKU(s) with one image cannot be trained on: "
+            + ", ".join(sorted(single)[:5])
+        )
+    return Source(
+        dataset, config.images, config.per_sku, config.variants, config.clean_p, config.degrade
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """`images (n, 3, S, S) float32`, `labels (n,) int64`."""
+
+    number: int
+    images: F32
+    labels: NDArray[np.int64]
+
+
+class Loader:
+    """Reads and augments the next batches on threads while the model computes."""
+
+    def __init__(
+        self,
+        batch_items: Callable[[int], list[Item]],
+        spec: Callable[[], Preprocessing],
+        cache: ImageCache,
+        config: AugmentConfig,
+        workers: int,
+    ) -> None:
+        self._items = batch_items
+        self._spec = spec
+        self._cache = cache
+        self._config = config
+        self._workers = workers
+
+    def batches(self, start: int) -> Iterator[Batch]:
+        """Batches `start`, `start` + 1, … without an end."""
+        with ThreadPoolExecutor(max_workers=self._workers) as pool:
+            pending: deque[Future[Batch]] = deque()
+            number = start
+            try:
+                while True:
+                    while len(pending) <= self._workers:
+                        pending.append(pool.submit(self._load, number, self._spec()))
+                        number += 1
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _load(self, number: int, spec: Preprocessing) -> Batch:
+        items = self._items(number)
+        views = []
+        for item in items:
+            rng = np.random.default_rng(item.seed)
+            image = self._cache.get(item.sample.path)
+            view = augment(image, rng, self._config, degraded=item.degrade)
+            views.append(whole(view, spec))
+        labels = np.array([item.label for item in items], np.int64)
+        return Batch(number, np.concatenate(views), labels)
