@@ -32,7 +32,7 @@ def test_any_flipped_byte_is_an_error_or_harmless(small: Path) -> None:
     used = [i for i, byte in enumerate(whole) if byte]
     rng = np.random.default_rng(4)
     errors = 0
-    for at in rng.choice(used, size=400, replace=False).tolist():
+    for at in rng.choice(used, size=200, replace=False).tolist():
         damaged = bytearray(whole)
         damaged[at] ^= int(rng.integers(1, 256))
         victim.write_bytes(damaged)
@@ -45,7 +45,7 @@ def test_any_flipped_byte_is_an_error_or_harmless(small: Path) -> None:
             assert _same(before, after), f"byte {at} changed the answer"
         for leftover in victim.parent.glob("victim.db-*"):
             leftover.unlink()
-    assert errors > 100
+    assert errors > 50
 
 
 @pytest.mark.parametrize("tenth", range(10))

@@ -14,7 +14,9 @@ def test_known_numbers_are_accepted(printed: str) -> None:
     assert parse_gtin(printed) == printed.replace(" ", "")
 
 
-@pytest.mark.parametrize("text", ["", "12345", "400638133393a", "4.00638E+12", "４００６３８１３３３９３１"])
+@pytest.mark.parametrize(
+    "text", ["", "12345", "400638133393a", "4.00638E+12", "４００６３８１３３３９３１"]
+)
 def test_what_is_no_number_of_a_known_length_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="8, 12, 13 or 14 digits"):
         parse_gtin(text)

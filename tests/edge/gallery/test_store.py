@@ -133,9 +133,7 @@ def test_a_reader_cannot_write(small: Path) -> None:
         store.add_sku(Sku("d"))
 
 
-def test_a_gallery_on_read_only_media_is_read(
-    small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gallery_on_read_only_media_is_read(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     with GalleryStore.open(small) as store:
         assert len(store.vectors()) == 3
