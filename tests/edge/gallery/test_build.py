@@ -267,6 +267,8 @@ def test_a_full_disk_names_the_gallery_and_leaves_nothing(
         raw.execute("PRAGMA max_page_count = 6")
         return raw
 
+    for seed in range(20):
+        paint(folder / "many" / f"{seed}.jpg", 200 + seed)
     monkeypatch.setattr(connection, "create", small_disk)
     with pytest.raises(OutputError, match=r"gallery\.db: cannot be written: .*full") as caught:
         build(folder, out)
