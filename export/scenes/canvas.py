@@ -20,8 +20,8 @@ class Canvas:
     def __init__(self, view: View, oversample: float = 1.1) -> None:
         self.view = view
         x0, y0, x1, y1 = view.front_bounds()
-        centre = np.array([[(x0 + x1) / 2, (y0 + y1) / 2]])
-        moved = view.to_image(np.concatenate([centre, centre + [1, 0], centre + [0, 1]]))
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        moved = view.to_image(np.array([[x, y], [x + 1, y], [x, y + 1]]))
         right, down = moved[1] - moved[0], moved[2] - moved[0]
         area = abs(right[0] * down[1] - right[1] * down[0])
         self.px_per_mm = float(np.sqrt(area)) * oversample

@@ -16,7 +16,7 @@ from export.scenes.words import Rgb
 def draw_rail(
     canvas: Canvas, layout: Layout, shelf: Shelf, style: Style, rng: np.random.Generator
 ) -> None:
-    """The front edge of a board with its labels; it hides the lowest millimetres of the products."""
+    """The front edge of a board with its labels; it hides the products' lowest millimetres."""
     left, right = shelf.x0_mm, shelf.x1_mm
     lip = 4.0
     top, bottom = shelf.board_mm - lip, shelf.board_mm + BOARD_MM

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
+from edge.errors import ConfigError
 from export.scenes.brands import SPLIT_CODES, SPLITS, Brand, Split, make_brand
-from export.scenes.words import LOCALES, PRODUCT_TYPES, Flavour, ProductType, flavours_of
-
-Kind = Literal["box", "bottle", "can", "pouch", "jar"]
+from export.scenes.words import LOCALES, PRODUCT_TYPES, Flavour, Kind, ProductType, flavours_of
 
 _EXTRAS = {
     "zero": ("Zero", "Zero", "Zéro", "Зеро", "Zero", "ゼロ", "제로"),
@@ -96,12 +94,12 @@ def build_catalog(*, seed: int, split: Split, skus: int = 240, hard_share: float
 
     Brands, SKU ids, GTINs and all random streams of one split never occur in another. A share
     `hard_share` in [0, 1] of the families has variants that differ in one small detail only; 0
-    leaves such families out. Raises ValueError for an unknown split or skus < 1.
+    leaves such families out. Raises ConfigError for an unknown split or skus < 1.
     """
     if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     if skus < 1:
-        raise ValueError(f"skus must be at least 1, got {skus}")
+        raise ConfigError(f"skus must be at least 1, got {skus}")
     made: list[Sku] = []
     brands = _brands(seed, split, max(4, skus // 9))
     family = 0
@@ -144,17 +142,16 @@ def _family(
 ) -> list[Sku]:
     brand = brands[int(rng.integers(len(brands)))]
     product = PRODUCT_TYPES[int(rng.integers(len(PRODUCT_TYPES)))]
-    kinds: tuple[Kind, ...] = product.kinds  # type: ignore[assignment]
     family = Family(
         f"{split}-{seed}-{index:04d}",
         brand,
         product,
-        kinds[int(rng.integers(len(kinds)))],
+        product.kinds[int(rng.integers(len(product.kinds)))],
         int(rng.integers(2**62)),
         bool(rng.random() < hard_share),
     )
     flavours = list(flavours_of(product.flavours))
-    rng.shuffle(flavours)  # type: ignore[arg-type]
+    rng.shuffle(flavours)
     width = float(rng.uniform(*product.width_mm))
     height = width * float(rng.uniform(*product.aspect))
     count = int(rng.integers(2, 7))
@@ -168,7 +165,7 @@ def _family(
         elif variant == count - 1 and count > 2 and rng.random() < 0.5:
             extra = str(rng.choice(list(_EXTRAS)))
             if extra == "family":
-                size = (width * 1.18, height * 1.12)
+                size = (width * 1.12, height * 1.12)
         skus.append(
             Sku(
                 f"{family.family_id}-{variant:02d}",

@@ -20,8 +20,8 @@ DIFFICULTIES: tuple[Difficulty, ...] = ("clean", "mild", "hard")
 class Strength:
     """Upper ends of each effect.
 
-    `exposure` in stops, `balance` as a relative gain of red and blue, `light` as the depth of uneven
-    lighting and vignetting, `blur_px` for an image 1000 px high, `noise` in grey levels,
+    `exposure` in stops, `balance` as a relative gain of red and blue, `light` as the depth of
+    uneven lighting and vignetting, `blur_px` for an image 1000 px high, `noise` in grey levels,
     `jpeg` as (lowest, highest) quality.
     """
 
@@ -41,7 +41,7 @@ STRENGTHS: dict[Difficulty, Strength] = {
 
 
 def apply_effects(image: Image, rng: np.random.Generator, difficulty: Difficulty) -> Image:
-    """Photograph an evenly lit image (H, W, 3) uint8 RGB with a real camera; "clean" changes nothing.
+    """Photograph an evenly lit image (H, W, 3) uint8 RGB; "clean" changes nothing.
 
     Geometry is unchanged. The same generator state gives the same bytes.
     """
@@ -106,4 +106,5 @@ def _noise(image: Image, rng: np.random.Generator, strength: Strength) -> Image:
 
 def _jpeg(image: Image, quality: int) -> Image:
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -8,11 +8,12 @@ import numpy as np
 
 from export.scenes.canvas import NOBODY, Canvas
 from export.scenes.layout import Layout, Shelf
-from export.scenes.paint import hsv, mix, noise_field
+from export.scenes.paint import hsv, mix
 from export.scenes.words import Rgb
 
 _BOARDS: tuple[Rgb, ...] = (
-    (236, 236, 232), (212, 214, 216), (150, 152, 156), (74, 74, 78), (176, 138, 98), (226, 220, 206),
+    (236, 236, 232), (212, 214, 216), (150, 152, 156), (74, 74, 78), (176, 138, 98),
+    (226, 220, 206),
 )  # fmt: skip
 _FLOORS: tuple[Rgb, ...] = ((190, 184, 172), (140, 136, 130), (208, 204, 198), (120, 104, 88))
 

@@ -24,6 +24,11 @@ class FrontCache:
         self._bytes = 0
         self._fronts: OrderedDict[tuple[Sku, int, int], Rgba] = OrderedDict()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of pixels held now."""
+        return self._bytes
+
     def get(self, sku: Sku, height_px: int, turn: int = 0) -> Rgba:
         """The package at the smallest kept height that is at least `height_px` (or the largest).
 

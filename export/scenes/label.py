@@ -20,6 +20,7 @@ from export.scenes.paint import (
     readable,
 )
 from export.scenes.patterns import draw_ground
+from export.scenes.plates import mean_colour, overlap, plate, splash
 from export.scenes.words import Rgb
 
 # Rectangles (fractions) of logo, product word, variant word and illustration.
@@ -78,9 +79,11 @@ _WIDE: tuple[tuple[Rect, Rect, Rect, Rect], ...] = (
 )
 
 
-def draw_label(sku: Sku, height: int, width: int, *, inset: float = 0.0) -> Image:
+def draw_label(sku: Sku, height: int, width: int, *, wide: bool, inset: float = 0.0) -> Image:
     """A SKU's flat label, (height, width, 3) uint8 RGB.
 
+    `wide` labels have their parts side by side instead of one above the other; the caller decides
+    by the package's true proportions, so that the layout is the same at every resolution.
     `inset` in [0, 0.4] is the share of the width at either side that carries ground and bands only:
     the part of a round package that turns away from the viewer.
 
@@ -91,7 +94,7 @@ def draw_label(sku: Sku, height: int, width: int, *, inset: float = 0.0) -> Imag
     rng = np.random.default_rng(sku.family.seed)
     hue = float(brand.random())
     logo_type = pick_type(brand, sku.family.brand.script)
-    logo_plate = str(brand.choice(["none", "none", "ellipse", "pill", "rect", "ribbon", "disc"]))
+    logo_shape = str(brand.choice(["none", "none", "ellipse", "pill", "rect", "ribbon", "disc"]))
     rise = float(brand.choice([0.0, 0.0, 0.0, 0.35, -0.3]))
     palette = make_palette(rng, hue if rng.random() < 0.7 else float(rng.random()))
     cue = "none" if sku.hard_variant else str(rng.choice(["ground", "band", "band", "both"]))
@@ -102,12 +105,12 @@ def draw_label(sku: Sku, height: int, width: int, *, inset: float = 0.0) -> Imag
     image = draw_ground(rng, height, width, palette, ground)
     side = round(inset * width)
     face = image[:, side : width - side]
-    layouts = _WIDE if face.shape[1] > 1.15 * height else _TALL
+    layouts = _WIDE if wide else _TALL
     logo, product, variant, art = layouts[int(rng.integers(len(layouts)))]
     _illustrate(face, rng, sku, palette, art, cue in ("ground", "both"))
     word_type = pick_type(rng, "latin")
     _variant_band(image, face, rng, sku, palette, variant, word_type, cue == "band")
-    _logo(face, sku.brand, logo_type, rise, logo, logo_plate, palette)
+    _logo(face, sku.brand, logo_type, rise, logo, logo_shape, palette)
     _word(face, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
     _small_print(face, rng, sku, palette, (logo, variant, product))
     return image
@@ -125,34 +128,23 @@ def _illustrate(
     photo, count = bool(rng.random() < 0.5), int(rng.choice([1, 1, 2, 3, 5]))
     emblem = str(rng.choice(list(MOTIFS)))
     own = np.random.default_rng([sku.family.seed, 7])
-    splash = style == "flavour" and bool(rng.random() < (0.8 if on_flavour else 0.25))
+    splashed = style == "flavour" and bool(rng.random() < (0.8 if on_flavour else 0.25))
     pale = mix(palette.plate, (255, 255, 250), float(rng.uniform(0.7, 1.0)))
     if style == "none":
         return
     colour = sku.flavour.colour
     if style == "panel":
-        _plate(image, rect, str(rng.choice(["ellipse", "rect", "disc"])), palette.plate)
-    under = _mean_colour(image, rect)
+        plate(image, rect, str(rng.choice(["ellipse", "rect", "disc"])), palette.plate)
+    under = mean_colour(image, rect)
     name = emblem if style == "emblem" else sku.flavour.motif
     if style == "emblem":
         colour = palette.accent
-    if splash and luminance(_mean_colour(image, rect)) < 0.9:
-        _splash(image, rect, np.random.default_rng([sku.family.seed, 8]), pale)
+    if splashed and luminance(mean_colour(image, rect)) < 0.9:
+        splash(image, rect, np.random.default_rng([sku.family.seed, 8]), pale)
         under = pale
     if sum(abs(a - b) for a, b in zip(under, colour, strict=True)) < 120:
         colour = mix(colour, (255, 255, 255) if luminance(under) < 0.5 else (30, 20, 30), 0.45)
     draw_motif(image, own, name, rect, colour, count=count, photo=photo)
-
-
-def _splash(image: Image, rect: Rect, rng: np.random.Generator, colour: Rgb) -> None:
-    """A ragged patch behind an illustration whose colour is close to the ground's."""
-    height, width = image.shape[:2]
-    x, y = (rect[0] + rect[2]) / 2 * width, (rect[1] + rect[3]) / 2 * height
-    rx, ry = (rect[2] - rect[0]) / 2 * width, (rect[3] - rect[1]) / 2 * height
-    turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    reach = 0.85 + 0.12 * np.sin(turns * int(rng.integers(4, 11)) + float(rng.uniform(0, 6)))
-    corners = np.stack([x + rx * reach * np.cos(turns), y + ry * reach * np.sin(turns)], 1)
-    cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
 
 
 def _variant_band(
@@ -172,8 +164,8 @@ def _variant_band(
     colour = sku.flavour.colour if not sku.hard_variant else palette.accent
     x0, y0, x1, y1 = rect
     if shape != "none":
-        _plate(image if shape == "rect" else face, rect, shape, colour)
-    under = colour if shape != "none" else _mean_colour(face, rect)
+        plate(image if shape == "rect" else face, rect, shape, colour)
+    under = colour if shape != "none" else mean_colour(face, rect)
     ink = readable(colour if shape == "none" else (255, 255, 255), under)
     pad = (y1 - y0) * 0.16
     inner = (x0 + 0.08, y0 + pad, x1 - 0.08, y1 - pad)
@@ -181,19 +173,19 @@ def _variant_band(
 
 
 def _logo(
-    image: Image, text: str, type_: Type, rise: float, rect: Rect, plate: str, palette: Palette
+    image: Image, text: str, type_: Type, rise: float, rect: Rect, shape: str, palette: Palette
 ) -> None:
-    if plate != "none":
-        _plate(image, rect, plate, palette.plate)
+    if shape != "none":
+        plate(image, rect, shape, palette.plate)
         x0, y0, x1, y1 = rect
         dx, dy = (x1 - x0) * 0.12, (y1 - y0) * 0.16
         rect = (x0 + dx, y0 + dy, x1 - dx, y1 - dy)
-    under = palette.plate if plate != "none" else _mean_colour(image, rect)
+    under = palette.plate if shape != "none" else mean_colour(image, rect)
     mask = text_mask(text, type_)
     if rise:
         mask = arc(mask, rise)
-    colour = readable(palette.accent if plate == "none" else palette.ground, under)
-    if plate == "none":
+    colour = readable(palette.accent if shape == "none" else palette.ground, under)
+    if shape == "none":
         halo = cv2.dilate(mask, np.ones((5, 5), np.uint8))
         paste_mask(image, np.asarray(halo, np.uint8), rect, readable(under, colour), opacity=0.55)
     paste_mask(image, mask, rect, colour)
@@ -203,7 +195,7 @@ def _word(image: Image, text: str, type_: Type, rect: Rect, colour: Rgb) -> None
     script = script_of(text)
     if script != "latin":
         type_ = Type("builtin:uni" if script != "cyrillic" else "builtin:sans", type_.weight)
-    ink = readable(colour, _mean_colour(image, rect))
+    ink = readable(colour, mean_colour(image, rect))
     paste_mask(image, text_mask(text, type_), rect, ink)
 
 
@@ -218,18 +210,18 @@ def _small_print(
     if rng.random() < 0.3:
         _nutrition(image, nutrition)
     badge = hsv(float(rng.random()), 0.85, 0.85)
-    wide = float(rng.uniform(0.3, 0.4))
+    large = float(rng.uniform(0.3, 0.4))
     if not sku.extra:
         return
-    size = 0.17 if sku.hard_variant else wide
+    size = 0.17 if sku.hard_variant else large
     tall = size * image.shape[1] / image.shape[0]
     spots: list[Rect] = [
         (x, y, x + size, y + tall)
         for y in np.linspace(0.02, 0.92 - tall, 9)
         for x in (0.02, 0.98 - size)
     ]
-    spot = min(spots, key=lambda spot: sum(_overlap(spot, other) for other in taken))
-    _plate(image, spot, "disc", palette.accent if sku.hard_variant else badge)
+    spot = min(spots, key=lambda spot: sum(overlap(spot, other) for other in taken))
+    plate(image, spot, "disc", palette.accent if sku.hard_variant else badge)
     inner = (
         spot[0] + size * 0.08, spot[1] + tall * 0.2, spot[2] - size * 0.08, spot[3] - tall * 0.2
     )  # fmt: skip
@@ -237,71 +229,10 @@ def _small_print(
     _word(image, word, Type("builtin:sans", 800), inner, (255, 255, 255))
 
 
-def _overlap(first: Rect, second: Rect) -> float:
-    wide = min(first[2], second[2]) - max(first[0], second[0])
-    tall = min(first[3], second[3]) - max(first[1], second[1])
-    return max(wide, 0) * max(tall, 0)
-
-
 def _nutrition(image: Image, rect: Rect) -> None:
     step = (rect[2] - rect[0]) / 4
     for place in range(4):
         x = rect[0] + place * step
-        _plate(image, (x, rect[1], x + 0.85 * step, rect[3]), "rect", (250, 250, 250))
+        plate(image, (x, rect[1], x + 0.85 * step, rect[3]), "rect", (250, 250, 250))
         inner = (x + 0.2 * step, rect[1] + 0.015, x + 0.65 * step, rect[3] - 0.02)
-        _plate(image, inner, "rect", (90, 90, 100))
-
-
-def _plate(image: Image, rect: Rect, shape: str, colour: Rgb) -> None:
-    height, width = image.shape[:2]
-    x0, y0 = round(rect[0] * width), round(rect[1] * height)
-    x1, y1 = round(rect[2] * width), round(rect[3] * height)
-    if shape == "rect":
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, -1)
-        return
-    centre = ((x0 + x1) // 2, (y0 + y1) // 2)
-    if shape in ("ellipse", "disc"):
-        axes = ((x1 - x0) // 2, (y1 - y0) // 2)
-        if shape == "disc":
-            side = max(min(axes), int(0.7 * max(axes)) if axes[0] > axes[1] else min(axes))
-            axes = (side, side) if axes[1] >= axes[0] else axes
-        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
-        cv2.ellipse(
-            image,
-            centre,
-            axes,
-            0,
-            0,
-            360,
-            readable(colour, colour),
-            max(1, height // 160),
-            cv2.LINE_AA,
-        )
-        return
-    if shape == "pill":
-        inset, radius = round(0.06 * width), (y1 - y0) // 2
-        left, right = x0 + inset + radius, x1 - inset - radius
-        cv2.line(
-            image, (left, centre[1]), (max(right, left), centre[1]), colour, 2 * radius, cv2.LINE_AA
-        )
-        return
-    notch = (y1 - y0) // 2
-    points = [
-        (x0, y0),
-        (x1, y0),
-        (x1 - notch // 2, centre[1]),
-        (x1, y1),
-        (x0, y1),
-        (x0 + notch // 2, centre[1]),
-    ]
-    cv2.fillPoly(image, [np.array(points, np.int32)], colour, cv2.LINE_AA)
-
-
-def _mean_colour(image: Image, rect: Rect) -> Rgb:
-    height, width = image.shape[:2]
-    part = image[
-        max(0, round(rect[1] * height)) : max(1, round(rect[3] * height)),
-        max(0, round(rect[0] * width)) : max(1, round(rect[2] * width)),
-    ]
-    red, green, blue, _ = cv2.mean(np.ascontiguousarray(part))
-    return round(red), round(green), round(blue)
+        plate(image, inner, "rect", (90, 90, 100))

@@ -139,8 +139,8 @@ def text_mask(text: str, type_: Type, size_px: int = 72) -> Mask:
         move = type_.shear * h if type_.shear > 0 else 0.0
         matrix = np.array([[type_.stretch, -type_.shear, move], [0, 1, 0]], np.float32)
         size = (max(1, int(w * type_.stretch + lean)), h)
-        mask = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR)
-    return np.asarray(mask, np.uint8)
+        return np.asarray(cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+    return mask
 
 
 def arc(mask: Mask, rise: float) -> Mask:

@@ -116,8 +116,3 @@ def noise_field(
     """Smooth noise (height, width) float32 about in [0, 1], with `cells` bumps a side."""
     grid = rng.random((cells + 1, cells + 1), dtype=np.float32)
     return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-
-
-def shade(image: Image, factor: NDArray[np.float32]) -> Image:
-    """Multiply an RGB image by a factor (H, W), (H, 1) or (1, W), saturating."""
-    return np.clip(image * factor[..., None], 0, 255).astype(np.uint8)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.scenes.paint import Image, Palette, fill, mix, noise_field
 from export.scenes.words import Rgb
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
 _Pattern = Callable[[np.random.Generator, int, int, float], Field]
 
 
@@ -45,9 +45,10 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> Field:
         return np.zeros((height, width), np.float32)
     if kind == 1:
         return np.broadcast_to(y / max(float(y.max()), 1e-6), (height, width)).astype(np.float32)
+    slope: Field = x * 0.5 + y * 0.5
     if kind == 2:
-        return np.clip(np.hypot(x - x.mean(), y - y.mean()) / 0.7, 0, 1).astype(np.float32)
-    return np.clip(x * 0.5 + y * 0.5, 0, 1).astype(np.float32)
+        slope = np.hypot(x - x.mean(), y - y.mean()) / 0.7
+    return np.minimum(np.maximum(slope, 0.0), 1.0)
 
 
 def _axes(height: int, width: int) -> tuple[Field, Field]:
@@ -59,7 +60,7 @@ def _axes(height: int, width: int) -> tuple[Field, Field]:
 
 def _edge(value: Field, height: int) -> Field:
     """Anti-aliased step at 0 of a signed distance in units of the height."""
-    return np.clip(value * height + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(value * height + 0.5, 0, 1), np.float32)
 
 
 def _plain(rng: np.random.Generator, height: int, width: int, scale: float) -> Field:
@@ -77,7 +78,8 @@ def _stripes(rng: np.random.Generator, height: int, width: int, scale: float) ->
 def _checks(rng: np.random.Generator, height: int, width: int, scale: float) -> Field:
     x, y = _axes(height, width)
     period = 0.1 * scale
-    return ((np.floor(x / period) + np.floor(y / period)) % 2).astype(np.float32)
+    squares: Field = (np.floor(x / period) + np.floor(y / period)) % 2
+    return squares
 
 
 def _dots(rng: np.random.Generator, height: int, width: int, scale: float) -> Field:
@@ -149,7 +151,8 @@ def _texture(rng: np.random.Generator, height: int, width: int, scale: float) ->
         noise_field(rng, height, width, cells) / (place + 1)
         for place, cells in enumerate((4, 9, 20, 48))
     )
-    return np.clip((np.asarray(total, np.float32) - 0.75) * 1.6, 0, 1)
+    field: Field = np.clip((np.asarray(total, np.float32) - 0.75) * 1.6, 0, 1)
+    return field
 
 
 def _scatter(rng: np.random.Generator, height: int, width: int, scale: float) -> Field:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ConfigError
 from export.scenes.brands import SPLIT_CODES
 from export.scenes.catalog import Catalog
 from export.scenes.effects import DIFFICULTIES, Difficulty, apply_effects
@@ -48,21 +49,23 @@ def render_scene(
 ) -> Scene:
     """Render one photo; the same catalogue, seed and arguments give the same bytes.
 
-    `facings` is the wanted range of visible facings, from a close-up (2, 6) to a bay (280, 340); the
-    count lands in or close to it. "clean" is tidy, straight and without camera effects; only "hard"
-    shows SKUs with hard_variant. Raises ValueError for an unknown difficulty or an empty range.
+    `facings` is the wanted range of visible facings, from a close-up (2, 6) to bays (280, 340);
+    the count lands in or close to it. "clean" is tidy, straight and without camera effects; only "hard"
+    shows SKUs with hard_variant. Raises ConfigError for an unknown difficulty or an empty range.
     """
     if difficulty not in DIFFICULTIES:
-        raise ValueError(f"difficulty must be one of {', '.join(DIFFICULTIES)}, got {difficulty!r}")
+        raise ConfigError(
+            f"difficulty must be one of {', '.join(DIFFICULTIES)}, got {difficulty!r}"
+        )
     low, high = facings
     if not 1 <= low <= high:
-        raise ValueError(f"facings must be (low, high) with 1 <= low <= high, got {facings}")
+        raise ConfigError(f"facings must be (low, high) with 1 <= low <= high, got {facings}")
     rng = np.random.default_rng([SPLIT_CODES[catalog.split], catalog.seed, 2, seed])
     inner = 0.12 * (high - low)
-    wanted = int(round(rng.uniform(low + inner, high - inner)))
+    wanted = round(float(rng.uniform(low + inner, high - inner)))
     layout = _stock(catalog, rng, wanted, size_wh[0] / size_wh[1], difficulty)
     camera = make_camera(rng, _TURN_DEG[difficulty])
-    view = _aim(layout, rng, camera, wanted, size_wh)
+    view = _aim(layout, rng, camera, (low, wanted, high), size_wh)
     image, xyxy, who = draw_store(layout, view, fronts or DEFAULT_FRONTS, rng)
     shown = [layout.facings[int(index)] for index in who]
     return Scene(
@@ -99,28 +102,54 @@ def _aim(
     layout: Layout,
     rng: np.random.Generator,
     camera: Camera,
-    wanted: int,
+    facings: tuple[int, int, int],
     size_wh: tuple[int, int],
 ) -> View:
-    """The view of a random place of the bays that shows about `wanted` facings."""
+    """The view of a random place of the bays that best keeps to (lowest, wanted, highest) facings.
+
+    A row comes into a picture as a whole, so that not every place allows every number.
+    """
+    low, wanted, high = facings
+    best: tuple[int, View] | None = None
+    for _ in range(10):
+        x, y = _place(layout, rng, wanted)
+        view = _zoom(layout, camera, wanted, (x, y), size_wh)
+        miss = max(0, low - _visible(layout, view, 0.5), _visible(layout, view, 0.25) - high)
+        if best is None or miss < best[0]:
+            best = (miss, view)
+        if miss == 0:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _place(layout: Layout, rng: np.random.Generator, wanted: int) -> tuple[float, float]:
     shelf = layout.shelves[int(rng.integers(len(layout.shelves)))]
-    across, down = float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.45, 0.55))
-    aspect = size_wh[0] / size_wh[1]
+    across, down = float(rng.uniform(0.2, 0.8)), float(rng.uniform(0.42, 0.58))
     if wanted < 25:
         x = shelf.x0_mm + across * (shelf.x1_mm - shelf.x0_mm)
-        y = (shelf.top_mm + shelf.board_mm) / 2
-    else:
-        x = layout.width_mm * (0.5 + 0.3 * (across - 0.5))
-        y = layout.height_mm * down
+        return x, shelf.top_mm + float(rng.uniform(0.3, 0.9)) * (shelf.board_mm - shelf.top_mm)
+    return layout.width_mm * (0.5 + 0.3 * (across - 0.5)), layout.height_mm * down
+
+
+def _zoom(
+    layout: Layout,
+    camera: Camera,
+    wanted: int,
+    centre_mm: tuple[float, float],
+    size_wh: tuple[int, int],
+) -> View:
+    """The smallest window about a centre that shows the wanted facings, found by bisection."""
+    aspect = size_wh[0] / size_wh[1]
     low, high = 20.0, 3 * layout.height_mm + 500
-    for _ in range(24):
+    for _ in range(20):
         middle = (low + high) / 2
-        view = make_view(camera, _window(x, y, middle, aspect), size_wh)
-        if _visible(layout, view) < wanted:
+        view = make_view(camera, _window(*centre_mm, middle, aspect), size_wh)
+        if _visible(layout, view, MIN_VISIBLE + 0.05) < wanted:
             low = middle
         else:
             high = middle
-    return make_view(camera, _window(x, y, high, aspect), size_wh)
+    return make_view(camera, _window(*centre_mm, high, aspect), size_wh)
 
 
 def _window(x: float, y: float, height: float, aspect: float) -> tuple[float, float, float, float]:
@@ -128,10 +157,10 @@ def _window(x: float, y: float, height: float, aspect: float) -> tuple[float, fl
     return (x - half * aspect, y - half, x + half * aspect, y + half)
 
 
-def _visible(layout: Layout, view: View) -> int:
-    """Facings of which at least MIN_VISIBLE lies in the picture, others in front left aside."""
+def _visible(layout: Layout, view: View, least: float) -> int:
+    """Facings of which at least a share lies in the picture, whatever stands before them."""
     corners = outlines(layout.facings, view)
     low, high = corners.min(axis=1), corners.max(axis=1)
     seen = np.clip(np.minimum(high, view.size_wh) - np.maximum(low, 0), 0, None)
     share = np.prod(seen, axis=1) / np.prod(np.maximum(high - low, 1e-9), axis=1)
-    return int(np.count_nonzero(share >= MIN_VISIBLE))
+    return int(np.count_nonzero(share >= least))

@@ -101,10 +101,10 @@ def _draw_facing(canvas: Canvas, facing: Facing, index: int, fronts: FrontCache)
     left, top = round(x - lit.shape[1] / 2), round(y - (lit.shape[0] + rgba.shape[0]) / 2)
     blur = max(1, rgba.shape[0] // 28)
     alpha = cv2.copyMakeBorder(lit[..., 3], blur, blur, blur, blur, cv2.BORDER_CONSTANT, value=0)
-    alpha = np.asarray(cv2.blur(alpha, (2 * blur + 1, 2 * blur + 1)), np.uint8)
-    canvas.shadow(alpha, left - blur + blur // 2, top - blur + blur // 2, 0.5)
+    soft = np.asarray(cv2.blur(alpha, (2 * blur + 1, 2 * blur + 1)), np.uint8)
+    canvas.shadow(soft, left - blur + blur // 2, top - blur + blur // 2, 0.5)
     canvas.paste(lit, left, top, index)
-    return float(np.count_nonzero(rgba[..., 3] > 127)) / (rgba.shape[0] * rgba.shape[1])
+    return float(np.mean(rgba[..., 3] > 127))
 
 
 def _light(rgba: Rgba, facing: Facing) -> Rgba:

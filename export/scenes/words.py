@@ -1,15 +1,18 @@
 """Words of the rendered store: flavours and product types, each in every locale."""
 
-# One word table a line reads best unwrapped: ruff: noqa: E501
+# A table reads best with one entry a line.
+# ruff: noqa: E501
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 LOCALES = ("en", "de", "fr", "ru", "el", "ja", "ko")
 """BCP 47 tags of all names, in the order of every word tuple below."""
 
 Rgb = tuple[int, int, int]
+Kind = Literal["box", "bottle", "can", "pouch", "jar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class ProductType:
     """A leaf of the category tree: shapes, sizes in millimetres and the flavours it comes in."""
 
     path: tuple[str, str, str, str]
-    kinds: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     width_mm: tuple[int, int]
     aspect: tuple[float, float]
     amounts: tuple[str, ...]
@@ -126,7 +129,7 @@ def _type(
     first, second, third, fourth = path.split(" > ")
     return ProductType(
         (first, second, third, fourth),
-        tuple(kinds.split()),
+        tuple(kind for kind in get_args(Kind) if kind in kinds.split()),
         width_mm,
         aspect,
         tuple(amounts.split("|")),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.atomic import make_folder, write_bytes
+from edge.errors import ConfigError, OutputError
 from export.scenes.brands import Split
 from export.scenes.catalog import Catalog, build_catalog
 from export.scenes.effects import Difficulty
@@ -42,40 +42,46 @@ def write_store(
 ) -> None:
     """Render a catalogue and its photos into `out`, which is made where it is missing.
 
-    Writes `fronts/<sku_id>.jpg`, `photos/NNNN.jpg`, `truth.jsonl` (a line a photo: photo, width,
-    height, facings of xyxy, sku_id, slot, row), `skus.csv` and, with `yolo_labels`,
-    `labels/NNNN.txt` (class 0, centre and size as fractions). Each file appears whole or not at all;
-    `truth.jsonl` comes last. `progress(done, total)` is called after every front and photo. The same
-    arguments give the same files on a machine with the same typefaces. Raises OSError where a file
-    cannot be written, ValueError for arguments out of range.
+    Writes `fronts/<sku_id>.jpg`, `photos/NNNN.jpg`, `skus.csv`, with `yolo_labels` also
+    `labels/NNNN.txt` (class 0, centre and size as fractions), and last `truth.jsonl`, a line a
+    photo: photo, width, height, facings of xyxy, sku_id, slot, row. Each file appears whole or not
+    at all. `progress(done, total)` is called after every front and photo. The same arguments give
+    the same files on a machine with the same typefaces.
+
+    Raises:
+        ConfigError: an argument out of range.
+        OutputError: a file cannot be written.
     """
     if photos < 0:
-        raise ValueError(f"photos must be at least 0, got {photos}")
+        raise ConfigError(f"photos must be at least 0, got {photos}")
+    folders = ["fronts", "photos", *(["labels"] if yolo_labels else [])]
+    for folder in folders:
+        make_folder(out / folder)
     catalog = build_catalog(seed=seed, split=split, skus=skus, hard_share=hard_share)
     total = len(catalog) + photos
     done = 0
     for sku in catalog.skus:
-        _write(
+        write_bytes(
             out / "fronts" / f"{sku.sku_id}.jpg", _jpeg(render_front(sku, front_px), jpeg_quality)
         )
         done += 1
         if progress is not None:
             progress(done, total)
-    _write(out / "skus.csv", _skus_csv(catalog))
+    write_bytes(out / "skus.csv", _skus_csv(catalog))
     lines = []
     for number in range(photos):
         scene = render_scene(
             catalog, number, size_wh=size_wh, facings=facings, difficulty=difficulty
         )
         name = f"{number:04d}"
-        _write(out / "photos" / f"{name}.jpg", _jpeg(scene.image, jpeg_quality))
+        write_bytes(out / "photos" / f"{name}.jpg", _jpeg(scene.image, jpeg_quality))
         if yolo_labels:
-            _write(out / "labels" / f"{name}.txt", _yolo(scene))
+            write_bytes(out / "labels" / f"{name}.txt", _yolo(scene))
         lines.append(_truth(scene, f"photos/{name}.jpg"))
         done += 1
         if progress is not None:
             progress(done, total)
-    _write(out / "truth.jsonl", "".join(lines).encode())
+    write_bytes(out / "truth.jsonl", "".join(lines).encode())
 
 
 def _truth(scene: Scene, photo: str) -> str:
@@ -112,21 +118,5 @@ def _skus_csv(catalog: Catalog) -> bytes:
 def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
+        raise OutputError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
     return bytes(data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write through a temporary file in the same folder, synced before it takes its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
