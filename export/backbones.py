@@ -30,7 +30,7 @@ class Provenance:
     licence: str
 
 
-class ImageTower(nn.Module):
+class ImageTower(nn.Module):  # type: ignore[misc]
     """(n, 3, S, S) float32 → (n, D) float32 with L2 norm 1.
 
     `trunk` gives pooled features (n, F); `projection` is linear or the identity.
@@ -47,6 +47,7 @@ class ImageTower(nn.Module):
         return cast(Tensor, self.trunk(images))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (n, D) of norm 1."""
         projected = self.projection(self.features(images)).float()
         return nn.functional.normalize(projected, dim=-1)
 
@@ -146,7 +147,7 @@ def _open_clip(name: str, weights: str | None, size: int | None, resize: str | N
     return ImageTower(visual, nn.Identity(), preprocessing)
 
 
-class _HfVision(nn.Module):
+class _HfVision(nn.Module):  # type: ignore[misc]
     """The vision half of a Hugging Face CLIPModel, projection included."""
 
     def __init__(self, vision: nn.Module, projection: nn.Module) -> None:

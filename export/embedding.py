@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.manifest import Preprocessing
 from edge.vision.preprocess import crops
+from edge.vision.session import OrtSession, SessionOptions
 from export.datasets import Sample
 from export.images import Image, read_rgb
 
@@ -61,7 +62,7 @@ def embed_samples(
 def normalised(vectors: F32) -> F32:
     """Rows scaled to L2 norm 1; rows of zeros stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)
 
 
 def torch_embed(tower: ImageTower, *, bf16: bool = False) -> Embed:
@@ -79,16 +80,11 @@ def torch_embed(tower: ImageTower, *, bf16: bool = False) -> Embed:
     return embed
 
 
-def onnx_embed(file: Path, *, threads: int = 2) -> Embed:
-    """Runs an ONNX tower (n, 3, S, S) → (n, D) on the CPU provider."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+def onnx_embed(file: Path, *, threads: int | None = None) -> Embed:
+    """Runs an ONNX tower (n, 3, S, S) → (n, D) on the CPU provider, as the device does."""
+    session = OrtSession(file, "cpu", SessionOptions(threads=threads))
 
     def embed(images: F32) -> F32:
-        return np.asarray(session.run(None, {name: images})[0], np.float32)
+        return np.asarray(session.run(images)[0], np.float32)
 
     return embed

@@ -17,12 +17,13 @@ from torch import nn
 from edge.errors import ConfigError, OutputError
 from edge.manifest import Preprocessing
 from export.backbones import ImageTower, Provenance, load_tower
-from export.datasets import Dataset, Sample
+from export.datasets import Dataset
 from export.embedding import embed_samples, torch_embed
 from export.images import ImageCache
 from export.losses import Objective
 from export.metrics import hits, rank
-from export.sampling import BatchSampler, Source, class_ids
+from export.parameters import parameter_groups, start_projection, train_mode
+from export.sampling import BatchSampler, class_ids
 from export.training_config import FinetuneConfig, SourceConfig
 from export.training_data import Loader, open_source, training_source
 from export.training_state import (
@@ -89,12 +90,12 @@ class _Run:
         ]
         tower, self.provenance = _build(config)
         if load_checkpoint(self.file) is None:
-            _start_projection(tower, ordered, config)
+            start_projection(tower, ordered, config)
         self.tower = tower.to(self.device, memory_format=torch.channels_last)
         self.objective = Objective(config.dim, classes, config.loss).to(self.device)
         self.ema = Ema(self.tower, config.ema)
         self.teacher = _teacher(config, self.device)
-        self.optimizer = torch.optim.AdamW(_groups(tower, self.objective, config))
+        self.optimizer = torch.optim.AdamW(parameter_groups(tower, self.objective, config))
 
     def resume(self) -> None:
         state = load_checkpoint(self.file)
@@ -154,7 +155,7 @@ class _Run:
         self.report({"kind": "validation", **row})
 
     def _spec(self) -> Preprocessing:
-        spec = self.tower.preprocessing
+        spec: Preprocessing = self.tower.preprocessing
         for step in self.config.sizes:
             if self.clock.progress >= step.progress:
                 spec = spec.model_copy(update={"size": step.size})
@@ -165,7 +166,7 @@ class _Run:
         factor = lr_factor(self.clock.progress, config.warmup, config.final_lr)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
-        _train_mode(self.tower, config)
+        train_mode(self.tower, config)
         batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
         bf16 = config.precision == "bf16"
         with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
@@ -218,71 +219,12 @@ def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
     return tower, provenance
 
 
-def _start_projection(tower: ImageTower, sources: list[Source], config: FinetuneConfig) -> None:
-    """Projection = principal components of the start's features, half whitened (Jégou, 2012)."""
-    rng = np.random.default_rng(config.seed)
-    picked: list[Sample] = []
-    for source in sources:
-        samples = source.dataset.samples
-        order = rng.permutation(len(samples))[: 3 * config.dim // len(sources)]
-        picked += [samples[int(i)] for i in order]
-    projection = tower.projection
-    tower.projection = nn.Identity()
-    spec = tower.preprocessing
-
-    def embed(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        with torch.inference_mode():
-            return np.asarray(tower.features(torch.from_numpy(images)).numpy(), np.float32)
-
-    features = embed_samples(picked, embed, spec, unit=False)
-    tower.projection = projection
-    mean = features.mean(axis=0)
-    _, singular, axes = np.linalg.svd(features - mean, full_matrices=False)
-    if len(axes) < config.dim:
-        return
-    scale = (singular[: config.dim] / singular[0]) ** -0.5
-    matrix = torch.from_numpy((axes[: config.dim] * scale[:, None]).astype(np.float32))
-    assert isinstance(projection, nn.Linear)
-    with torch.no_grad():
-        projection.weight.copy_(matrix)
-        projection.bias.copy_(-(matrix @ torch.from_numpy(mean)))
-
-
 def _teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
     if config.loss.distil_weight <= 0:
         return None
     teacher, _ = load_tower(config.model, config.weights, size=config.size, resize=config.resize)
-    return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
-
-
-def _groups(
-    tower: ImageTower, objective: Objective, config: FinetuneConfig
-) -> list[dict[str, Any]]:
-    trunk = tower.parameter_groups()
-    groups: list[dict[str, Any]] = []
-    for depth, parameters in enumerate(trunk):
-        if depth < config.frozen_groups:
-            for parameter in parameters:
-                parameter.requires_grad_(False)
-            continue
-        rate = config.lr * config.layer_decay ** (len(trunk) - 1 - depth)
-        matrices = [p for p in parameters if p.ndim > 1]
-        vectors = [p for p in parameters if p.ndim <= 1]
-        groups.append({"params": matrices, "peak_lr": rate, "weight_decay": config.weight_decay})
-        groups.append({"params": vectors, "peak_lr": rate, "weight_decay": 0.0})
-    for module, rate in ((tower.projection, config.projection_lr), (objective, config.proxy_lr)):
-        groups.append({"params": list(module.parameters()), "peak_lr": rate, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
-
-
-def _train_mode(tower: ImageTower, config: FinetuneConfig) -> None:
-    """Training mode, except batch norms whose statistics are to stay (small, mixed batches)."""
-    tower.train()
-    for module in tower.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            frozen = not next(module.parameters()).requires_grad
-            if frozen or not config.train_batch_norm:
-                module.eval()
+    teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
+    return teacher
 
 
 def _limited(config: SourceConfig, limit: int | None) -> Dataset:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from export.training_config import LossConfig
 
 
-class Objective(nn.Module):
+class Objective(nn.Module):  # type: ignore[misc]
     """Loss of a batch of unit vectors. Labels ≥ `classes` have no proxy and are only contrasted."""
 
     def __init__(self, dim: int, classes: int, config: LossConfig) -> None:

@@ -35,10 +35,12 @@ class Clock:
 
     @property
     def seconds(self) -> float:
+        """Seconds trained so far."""
         return self._before + time.monotonic() - self._started
 
     @property
     def progress(self) -> float:
+        """Share of the run that is done."""
         if self._steps is not None:
             return min(1.0, self.step / self._steps)
         return min(1.0, self.seconds / (self._seconds or 1.0))
@@ -60,16 +62,17 @@ class Ema:
         self._decay = decay
         self.updates = 0
 
-    @torch.no_grad()
     def update(self, module: nn.Module) -> None:
+        """Moves the average towards the weights of `module`."""
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         own, new = self.module.state_dict(), module.state_dict()
-        for key, value in own.items():
-            if value.dtype.is_floating_point:
-                value.lerp_(new[key], 1 - decay)
-            else:
-                value.copy_(new[key])
+        with torch.no_grad():
+            for key, value in own.items():
+                if value.dtype.is_floating_point:
+                    value.lerp_(new[key], 1 - decay)
+                else:
+                    value.copy_(new[key])
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
@@ -80,7 +83,7 @@ def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
             torch.save(state, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, file)
+        part.replace(file)
     except (OSError, RuntimeError) as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{file}: checkpoint not written: {error}") from error

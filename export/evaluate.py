@@ -1,0 +1,221 @@
+"""Named retrieval protocols: embed gallery and queries, take cosine neighbours, compare SKUs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from export.datasets import Dataset, Sample
+from export.embedding import F32, embed_samples
+from export.leaks import file_digest, find_leaks, refuse_leaks
+from export.metrics import (
+    OpenSetCurve,
+    Ranking,
+    bootstrap_ci95,
+    hits,
+    open_set_curve,
+    rank,
+)
+from export.towers import OpenTower
+
+Protocol = Literal["split", "leave-one-out", "one-shot"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is looked up in what.
+
+    - split: `gallery` and `queries` are different pictures of the same SKUs
+    - leave-one-out: `queries` is the gallery itself; a query never sees itself, a picture of its
+      own photo, or an identical file
+    - one-shot: `gallery` holds exactly one (clean) picture a SKU
+    """
+
+    name: str
+    protocol: Protocol
+    gallery: Dataset
+    queries: Dataset
+
+    def __post_init__(self) -> None:
+        strange = set(self.queries.labels) - set(self.gallery.labels)
+        if strange:
+            raise ConfigError(
+                f"{self.name}: {len(strange)} SKU(s) of the queries are not in the gallery: "
+                + ", ".join(sorted(strange)[:5])
+            )
+        if self.protocol == "one-shot" and max(self.gallery.counts().values()) > 1:
+            raise ConfigError(f"{self.name}: one-shot needs one gallery picture a SKU")
+        if self.protocol == "leave-one-out":
+            alone = [
+                label
+                for label in self.queries.labels
+                if len({s.photo for s in self.gallery.samples if s.label == label}) < 2
+            ]
+            if alone:
+                raise ConfigError(
+                    f"{self.name}: leave-one-out needs two photos a SKU: {', '.join(alone[:5])}"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Result of one tower on one task; `right` and `ranking` are per query."""
+
+    tower: str
+    task: Task
+    ranking: Ranking
+    right: NDArray[np.bool_]
+    top: dict[int, float]
+    ci95: tuple[float, float]
+    levels: dict[str, float]
+    leaks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The row that `--json` prints."""
+        return {
+            "tower": self.tower,
+            "task": self.task.name,
+            "protocol": self.task.protocol,
+            "gallery": len(self.task.gallery.samples),
+            "queries": len(self.task.queries.samples),
+            "skus": len(self.task.gallery.labels),
+            **{f"top{k}": round(value, 4) for k, value in self.top.items()},
+            "top1_ci95": [round(self.ci95[0], 4), round(self.ci95[1], 4)],
+            "levels": {level: round(value, 4) for level, value in self.levels.items()},
+            "leaks": self.leaks,
+        }
+
+    def per_sku(self) -> list[tuple[str, int, float]]:
+        """(SKU, queries, top-1), the worst first."""
+        total = Counter(s.label for s in self.task.queries.samples)
+        good = Counter(
+            s.label for s, right in zip(self.task.queries.samples, self.right, strict=True) if right
+        )
+        rows = [(label, count, good[label] / count) for label, count in total.items()]
+        return sorted(rows, key=lambda row: (row[2], row[0]))
+
+    def confusions(self) -> list[tuple[str, str, int]]:
+        """(true SKU, answer, count) of wrong answers, the most frequent first."""
+        names = self.task.gallery.labels
+        pairs = Counter(
+            (sample.label, names[answer])
+            for sample, answer, right in zip(
+                self.task.queries.samples, self.ranking.label[:, 0], self.right, strict=True
+            )
+            if not right and answer >= 0
+        )
+        return [(true, answer, count) for (true, answer), count in pairs.most_common()]
+
+
+def evaluate(
+    tower: OpenTower,
+    task: Task,
+    *,
+    allow_leaks: bool = False,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Runs `task`; raises ConfigError when pictures of the queries stand in the gallery.
+
+    With `allow_leaks` they are counted and left in. Intervals resample whole photos.
+    """
+    leaks = (
+        []
+        if task.protocol == "leave-one-out"
+        else find_leaks(task.gallery.samples, task.queries.samples)
+    )
+    if not allow_leaks:
+        refuse_leaks(leaks)
+    gallery = embed_samples(
+        task.gallery.samples, tower.embed, tower.preprocessing, progress=progress
+    )
+    if task.queries is task.gallery:
+        queries = gallery
+    else:
+        queries = embed_samples(
+            task.queries.samples, tower.embed, tower.preprocessing, progress=progress
+        )
+    return score(tower.name, task, gallery, queries, leaks=len(leaks), seed=seed)
+
+
+def score(
+    tower: str, task: Task, gallery: F32, queries: F32, *, leaks: int = 0, seed: int = 0
+) -> Evaluation:
+    """The evaluation of embeddings already made, (G, D) and (Q, D) of norm 1."""
+    references, truth = _numbers(task)
+    exclude = _own(task) if task.protocol == "leave-one-out" else None
+    ranking = rank(gallery, references, queries, k=5, exclude=exclude)
+    right = hits(ranking, truth, 1)
+    return Evaluation(
+        tower,
+        task,
+        ranking,
+        right,
+        {k: float(hits(ranking, truth, k).mean()) for k in (1, 3, 5)},
+        bootstrap_ci95(right, [s.photo for s in task.queries.samples], seed=seed),
+        _levels(task, ranking, right),
+        leaks,
+    )
+
+
+def open_set(
+    tower: OpenTower, task: Task, *, unknown_share: float = 0.3, seed: int = 0
+) -> OpenSetCurve:
+    """FPIR and FNIR by threshold, with a random share of the SKUs left out of the gallery."""
+    if not 0 < unknown_share < 1:
+        raise ConfigError(f"unknown_share must lie between 0 and 1, got {unknown_share}")
+    labels = list(task.gallery.labels)
+    rng = np.random.default_rng(seed)
+    count = max(1, round(unknown_share * len(labels)))
+    left_out = {labels[int(i)] for i in rng.permutation(len(labels))[:count]}
+    gallery = embed_samples(task.gallery.samples, tower.embed, tower.preprocessing)
+    queries = embed_samples(task.queries.samples, tower.embed, tower.preprocessing)
+    references, truth = _numbers(task)
+    kept = np.array([s.label not in left_out for s in task.gallery.samples])
+    known = np.array([s.label not in left_out for s in task.queries.samples])
+    exclude = _own(task)[:, kept] if task.protocol == "leave-one-out" else None
+    ranking = rank(gallery[kept], references[kept], queries, k=1, exclude=exclude)
+    best = ranking.similarity[:, 0]
+    right = hits(ranking, truth, 1)
+    return open_set_curve(best[known], right[known], best[~known])
+
+
+def _numbers(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ids = {label: i for i, label in enumerate(task.gallery.labels)}
+
+    def of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+        return np.array([ids[s.label] for s in samples], np.int64)
+
+    return of(task.gallery.samples), of(task.queries.samples)
+
+
+def _own(task: Task) -> NDArray[np.bool_]:
+    """(Q, G): the same photo, or a file of the same content, stands on both sides."""
+    photos = np.array([s.photo for s in task.gallery.samples])
+    digests = np.array([file_digest(s.path) for s in task.gallery.samples])
+    asked = np.array([s.photo for s in task.queries.samples])
+    asked_digests = np.array([file_digest(s.path) for s in task.queries.samples])
+    same = (asked[:, None] == photos[None]) | (asked_digests[:, None] == digests[None])
+    return np.asarray(same)
+
+
+def _levels(task: Task, ranking: Ranking, right: NDArray[np.bool_]) -> dict[str, float]:
+    """Share of queries whose answer lies in the right category, level by level, and the SKU."""
+    paths = {s.label: s.levels for s in task.gallery.samples}
+    names = task.gallery.labels
+    truth = [paths[s.label] for s in task.queries.samples]
+    answers = [paths[names[i]] if i >= 0 else () for i in ranking.label[:, 0]]
+    depth = min((len(path) for path in paths.values()), default=0)
+    levels = {
+        f"level{n}": float(
+            np.mean([one[:n] == two[:n] for one, two in zip(truth, answers, strict=True)])
+        )
+        for n in range(1, depth + 1)
+    }
+    return {**levels, "sku": float(right.mean())}

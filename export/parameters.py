@@ -1,0 +1,77 @@
+"""Where a run starts and what it may change: projection, learning rates by depth, batch norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from export.backbones import ImageTower
+from export.datasets import Sample
+from export.embedding import embed_samples
+from export.losses import Objective
+from export.sampling import Source
+from export.training_config import FinetuneConfig
+
+
+def parameter_groups(
+    tower: ImageTower, objective: Objective, config: FinetuneConfig
+) -> list[dict[str, Any]]:
+    """Optimiser groups: rates fall by `layer_decay` towards the stem, the first stay frozen."""
+    trunk = tower.parameter_groups()
+    groups: list[dict[str, Any]] = []
+    for depth, parameters in enumerate(trunk):
+        if depth < config.frozen_groups:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+            continue
+        rate = config.lr * config.layer_decay ** (len(trunk) - 1 - depth)
+        matrices = [p for p in parameters if p.ndim > 1]
+        vectors = [p for p in parameters if p.ndim <= 1]
+        groups.append({"params": matrices, "peak_lr": rate, "weight_decay": config.weight_decay})
+        groups.append({"params": vectors, "peak_lr": rate, "weight_decay": 0.0})
+    for module, rate in ((tower.projection, config.projection_lr), (objective, config.proxy_lr)):
+        groups.append({"params": list(module.parameters()), "peak_lr": rate, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def train_mode(tower: ImageTower, config: FinetuneConfig) -> None:
+    """Training mode, except batch norms whose statistics are to stay (small, mixed batches)."""
+    tower.train()
+    for module in tower.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            frozen = not next(module.parameters()).requires_grad
+            if frozen or not config.train_batch_norm:
+                module.eval()
+
+
+def start_projection(tower: ImageTower, sources: list[Source], config: FinetuneConfig) -> None:
+    """Projection = principal components of the start's features, half whitened (Jégou, 2012)."""
+    rng = np.random.default_rng(config.seed)
+    picked: list[Sample] = []
+    for source in sources:
+        samples = source.dataset.samples
+        order = rng.permutation(len(samples))[: 3 * config.dim // len(sources)]
+        picked += [samples[int(i)] for i in order]
+    projection = tower.projection
+    tower.projection = nn.Identity()
+    spec = tower.preprocessing
+
+    def embed(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            return np.asarray(tower.features(torch.from_numpy(images)).numpy(), np.float32)
+
+    features = embed_samples(picked, embed, spec, unit=False)
+    tower.projection = projection
+    mean = features.mean(axis=0)
+    _, singular, axes = np.linalg.svd(features - mean, full_matrices=False)
+    if len(axes) < config.dim:
+        return
+    scale = (singular[: config.dim] / singular[0]) ** -0.5
+    matrix = torch.from_numpy((axes[: config.dim] * scale[:, None]).astype(np.float32))
+    assert isinstance(projection, nn.Linear)
+    with torch.no_grad():
+        projection.weight.copy_(matrix)
+        projection.bias.copy_(-(matrix @ torch.from_numpy(mean)))
