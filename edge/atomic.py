@@ -88,7 +88,7 @@ class LineWriter:
 
     def write(self, line: str) -> None:
         """Append one line; ``line`` holds no line break."""
-        data = line.encode("utf-8") + b"\n"
+        data = line.encode("utf-8", "replace") + b"\n"
         try:
             _write_all(self._fd, data)
         except OSError as error:

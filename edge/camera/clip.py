@@ -124,7 +124,14 @@ class _Clock:
 
 def _open(path: Path, name: str) -> cv2.VideoCapture:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(str(path))
+    # absolute, so that FFmpeg takes no part of the name for a protocol; no other backend, because
+    # some take a name for a pattern of pictures
+    full = os.path.abspath(path)
+    try:
+        full.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CameraError(f"{name}: the clip's name is not UTF-8, rename it") from error
+    capture = cv2.VideoCapture(full, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise CameraError(f"{name}: the clip cannot be opened, it is damaged or has no frames")
     return capture

@@ -60,16 +60,16 @@ def iter_frames(
     """
     if not (math.isfinite(every_s) and every_s > 0):
         raise ValueError(f"every_s must be above 0, got {every_s}")
-    seen: set[tuple[int, int]] = set()
+    seen: set[str] = set()
     for item in _expand(paths):
         if isinstance(item, SourceFailure):
             yield item
             continue
         try:
-            status = item.stat()
-            if (status.st_dev, status.st_ino) in seen:
+            real = os.path.realpath(item)
+            if real in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(real)
             yield from _frames_of(item, every_s)
         except OSError as error:
             yield _failure(item, error.strerror or str(error))

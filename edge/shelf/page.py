@@ -49,8 +49,9 @@ td, th { padding: 5px 10px 5px 0; vertical-align: middle; overflow-wrap: anywher
 .bars th { width: 40%; font-weight: 400; font-size: 14px; }
 .bars td.n { width: 62px; }
 .bars td, .bars th { padding-top: 3px; padding-bottom: 3px; }
+.bars th { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .bars i { display: block; height: 14px; border-radius: 3px; background: var(--accent);
-  min-width: 2px; }
+  min-width: 2px; max-width: 100%; }
 figure { margin: 0 0 22px; }
 figure img { width: 100%; height: auto; border-radius: 6px; display: block; }
 figcaption { font-size: 13px; margin-top: 6px; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,14 +18,15 @@ def runs(xyxy: F32, labels: Sequence[str | None]) -> list[list[int]]:
     half of the narrower one. None is never equal. Every box is in exactly one run.
     """
     order = np.argsort(xyxy[:, 0], kind="stable")
-    open_runs: list[list[int]] = []
+    boxes = xyxy.tolist()
+    found: list[list[int]] = []
+    by_label: dict[str | None, list[list[int]]] = {}
     for i in (int(i) for i in order):
-        x1, y1, x2, y2 = xyxy[i]
-        best, best_gap = None, np.inf
-        for run in open_runs:
-            px1, py1, px2, py2 = xyxy[run[-1]]
-            if labels[i] is None or labels[run[-1]] != labels[i]:
-                continue
+        x1, y1, x2, y2 = boxes[i]
+        best, best_gap = None, math.inf
+        same = by_label.setdefault(labels[i], [])
+        for run in same if labels[i] is not None else ():
+            px1, py1, px2, py2 = boxes[run[-1]]
             overlap = min(y2, py2) - max(y1, py1)
             gap = abs(x1 - px2)
             if overlap < 0.5 * min(y2 - y1, py2 - py1) or gap > 0.5 * min(x2 - x1, px2 - px1):
@@ -32,10 +34,11 @@ def runs(xyxy: F32, labels: Sequence[str | None]) -> list[list[int]]:
             if gap < best_gap:
                 best, best_gap = run, gap
         if best is None:
-            open_runs.append([i])
-        else:
-            best.append(i)
-    return open_runs
+            best = []
+            found.append(best)
+            same.append(best)
+        best.append(i)
+    return found
 
 
 def level_parts(all_runs: list[list[int]], boxes: list[Box]) -> list[list[int]]:

@@ -12,7 +12,7 @@ from edge.shelf.summary import AuditSummary
 
 CRUMB = " \u203a "
 """Stands between the levels of a category."""
-BARS = 25
+BARS = 20
 """SKUs in the chart; the table holds all."""
 
 
@@ -25,18 +25,18 @@ def shares_html(summary: AuditSummary, products: Mapping[str, Product], colours:
         (name_of(sku, products), share, _css(colours, sku))
         for sku, share in list(shares.by_sku.items())[:BARS]
     ]
-    rest = list(shares.by_sku.values())[BARS:]
-    if rest:
-        skus.append((f"{len(rest)} more SKUs", sum(rest), ""))
+    others = list(shares.by_sku.values())[BARS:]
+    rest = [(f"{len(others)} more SKUs", sum(others), "none")] if others else []
     grey = [("unknown", shares.unknown, _css(colours, None))] if shares.unknown else []
     return (
         f'<div class="charts"><div><h3>By brand</h3>{_bars(brands + grey)}</div>'
-        f"<div><h3>By SKU</h3>{_bars(skus + grey)}</div></div>"
+        f"<div><h3>By SKU</h3>{_bars(skus + rest + grey)}</div></div>"
     )
 
 
 def _bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    longest = max((share for _, share, _ in rows), default=0.0) or 1.0
+    """Bars to the scale of the longest; "none" as colour stands for a sum that has no bar."""
+    longest = max((share for _, share, colour in rows if colour != "none"), default=0.0) or 1.0
     return (
         "<table class=bars>"
         + "".join(
