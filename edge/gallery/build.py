@@ -59,15 +59,15 @@ def build_gallery(
     progress: Progress | None = None,
     force: bool = False,
 ) -> BuildReport:
-    """Enrol ``DIR/<sku_id>/*.jpg`` or ``DIR/<sku_id>.jpg`` with ``DIR/skus.csv`` into the file ``out``.
+    """Enrol ``DIR/<sku_id>/*.jpg`` or ``DIR/<sku_id>.jpg``, with ``DIR/skus.csv``, into ``out``.
 
-    ``read_image`` gives ``(H, W, 3) uint8`` RGB and raises EdgeError for a bad picture, which is then
-    reported while the others go on. ``embed`` takes up to 32 such pictures at ``precision``.
-    ``progress`` is called with pictures done and all. A picture whose bytes lie under several SKUs is
-    refused for all of them unless ``force``.
+    ``read_image`` gives ``(H, W, 3) uint8`` RGB and raises EdgeError for a bad picture, which is
+    then reported while the others go on. ``embed`` takes up to 32 such pictures at ``precision``.
+    ``progress`` is called with pictures done and all. A picture whose bytes lie under several SKUs
+    is refused for all of them unless ``force``.
 
-    ``out`` is replaced only when everything is on disk. Raises GalleryError when there is nothing to
-    enrol or the CSV has mistakes, and whatever ``embed`` raises; then ``out`` is as it was.
+    ``out`` is replaced only when everything is on disk. Raises GalleryError when there is nothing
+    to enrol or the CSV has mistakes, and whatever ``embed`` raises; then ``out`` is as it was.
     """
     report = BuildReport(str(out))
     catalogue_path = folder / CATALOGUE
@@ -176,8 +176,8 @@ def _references(
 ) -> list[NewReference]:
     if len(found) != len(batch) or found.tower != tower:
         raise GalleryError(
-            f"the image tower gave {len(found)} vectors of {found.tower} for {len(batch)} pictures of"
-            f" {tower}"
+            f"the image tower gave {len(found)} vectors of {found.tower} for {len(batch)} pictures"
+            f" of {tower}"
         )
     references = []
     for (picture, image), vector in zip(batch, found.vectors, strict=True):

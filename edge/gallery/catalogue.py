@@ -19,10 +19,11 @@ _MISTAKES_SHOWN = 5
 
 
 def read_catalogue(path: Path) -> dict[str, Sku]:
-    """The SKUs of a CSV file by id: columns sku_id, gtin, brand, category ("a > b > c"), name_<locale>.
+    """The SKUs of a CSV file by id.
 
-    UTF-8, separated by commas, or by semicolons or tabs as spreadsheets write them; only ``sku_id`` must
-    be there, empty cells are left out. Raises GalleryError that names file, line and value of each mistake.
+    Columns: sku_id, gtin, brand, category ("a > b > c"), name_<locale>. UTF-8, separated by
+    commas, or by semicolons or tabs as spreadsheets write them; only ``sku_id`` must be there,
+    empty cells are left out. Raises GalleryError that names file, line and value of each mistake.
     """
     skus: dict[str, Sku] = {}
     gtins: dict[str, str] = {}
@@ -60,7 +61,10 @@ def read_catalogue(path: Path) -> dict[str, Sku]:
 
 
 def parse_category(text: str) -> tuple[str, ...]:
-    """``"a > b > c"`` as levels, coarsest first; empty text gives none. ValueError: an empty level."""
+    """The levels of ``"a > b > c"``, coarsest first, none of empty text.
+
+    Raises ValueError for an empty level.
+    """
     if not text.strip():
         return ()
     levels = tuple(level.strip() for level in text.split(LEVEL_SEPARATOR))

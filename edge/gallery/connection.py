@@ -63,9 +63,9 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 def take_over(path: Path) -> None:
     """Make an existing gallery file safe to replace: its journal is folded in and removed.
 
-    SQLite would otherwise apply a journal left by a killed process to the file that takes this one's
-    place. Raises GalleryError when the file is something else than a gallery, or another process is
-    using it; a gallery that is damaged just loses its journal.
+    SQLite would otherwise apply a journal left by a killed process to the file that takes this
+    one's place. Raises GalleryError when the file is something else than a gallery, or another
+    process is using it; a gallery that is damaged just loses its journal.
     """
     if not path.exists():
         return

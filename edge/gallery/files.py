@@ -21,7 +21,7 @@ def temporary_beside(target: Path) -> Iterator[Path]:
 
 def publish(temporary: Path, target: Path) -> None:
     """Put a written and synced file in the target's place, and sync the folder."""
-    os.replace(temporary, target)
+    temporary.replace(target)
     sync_file(target.parent)
 
 

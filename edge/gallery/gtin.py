@@ -1,4 +1,4 @@
-"""GTIN-8, -12, -13 and -14: the check digit and the common form (GS1 General Specifications 7.9)."""
+"""GTIN-8, -12, -13, -14: check digit and common form (GS1 General Specifications 7.9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision: which SKU a crop shows, or how much of its category is certain, or that it is unknown."""
+"""The decision: which SKU a crop shows, or which category, or that it is unknown."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LOWEST = -1.0  # of any cosine
 class Matcher:
     """Turns nearest references into SKUs at one operating point. Holds no state between calls.
 
-    A SKU's similarity is that of its best reference: a facing looks like one view of its product, and
-    a further view must not lower the score. ``margin`` is the best SKU's similarity minus that of the
-    best other SKU; where the gallery has no other SKU, minus the lowest cosine, -1; where more
-    neighbours than ``k`` would be needed to meet another SKU, minus the last neighbour's similarity,
-    which no unseen SKU exceeds.
+    A SKU's similarity is that of its best reference: a facing looks like one view of its product,
+    and a further view must not lower the score. ``margin`` is the best SKU's similarity minus that
+    of the best other SKU; where the gallery has no other SKU, minus the lowest cosine, -1; where
+    more neighbours than ``k`` would be needed to meet another SKU, minus the last neighbour's
+    similarity, which no unseen SKU exceeds.
 
-    A SKU is accepted when similarity and margin reach the operating point and no other SKU is exactly as
-    similar; its category is then its full path. Otherwise, where the operating point has a
-    ``category_similarity`` and the best similarity reaches it, the category is the common beginning of
-    the paths of all SKUs found within ``margin`` of the best; otherwise it is empty.
+    A SKU is accepted when similarity and margin reach the operating point and no other SKU is
+    exactly as similar; its category is then its full path. Otherwise, where the operating point
+    has a ``category_similarity`` and the best similarity reaches it, the category is the common
+    beginning of the paths of all SKUs found within ``margin`` of the best; otherwise it is empty.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Matcher:
         *,
         top_k: int = 5,
     ) -> None:
-        """``categories`` parallel to ``sku_ids``; ``reference_ids (R,)`` ascending, and the index of
-        each one's SKU ``(R,)``; ``top_k`` is the number of candidates kept a crop."""
+        """``categories`` parallel to ``sku_ids``; ``reference_ids (R,)`` ascending, and the index
+        of each one's SKU ``(R,)``; ``top_k`` is the number of candidates kept a crop."""
         if top_k < 2:
             raise ValueError(f"top_k must be at least 2 to know a margin, got {top_k}")
         self._sku_ids = tuple(sku_ids)
@@ -88,7 +88,7 @@ class Matcher:
         )
 
     def _per_sku(self, neighbors: Neighbors) -> tuple[I64, F32]:
-        """SKU indices ``(N, k)``, each SKU once at its best similarity, best first; -1 at the end."""
+        """SKU indices ``(N, k)``, each once at its best similarity, best first; -1 at the end."""
         ids, similarity = neighbors.reference_id, neighbors.similarity
         if ids.shape[1] == 0:
             ids = np.full((len(ids), 1), -1, np.int64)

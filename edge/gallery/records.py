@@ -16,8 +16,8 @@ from edge.types import F32, I32, I64
 class Sku:
     """A product: ``names`` by BCP 47 locale, ``category`` from the coarsest level to the finest.
 
-    Raises ValueError that names the value for an empty or unprintable text, a wrong GTIN, or a locale
-    that is not in its usual spelling.
+    Raises ValueError that names the value for an empty or unprintable text, a wrong GTIN, or a
+    locale that is not in its usual spelling.
     """
 
     sku_id: str

@@ -1,7 +1,7 @@
 """The tables of ``gallery.db`` and the steps from one schema version to the next.
 
-Each row carries a checksum (see ``edge.gallery.rows``); a reference's checksum covers the hash of its
-picture instead of the picture, so that vectors can be verified without reading the pictures.
+Each row carries a checksum (see ``edge.gallery.rows``); a reference's checksum covers the hash of
+its picture instead of the picture, so that vectors can be verified without reading the pictures.
 """
 
 from __future__ import annotations

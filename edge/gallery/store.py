@@ -33,8 +33,9 @@ _NORM_TOLERANCE = 1e-3
 class GalleryStore:
     """A gallery file that is open for reading, or by its one writer.
 
-    Every write is one transaction that is on disk when the call returns. All errors are GalleryError
-    (OutputError when the disk is full or read-only) with one line that names the file.
+    Every write is one transaction that is on disk when the call returns. All errors are
+    GalleryError (OutputError when the disk is full or read-only) with one line that names the
+    file.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -12,8 +12,8 @@ from edge.gallery.store import GalleryStore
 def verify_gallery(path: Path, *, tower: str | None = None) -> VerifyReport:
     """Read every page, row and picture of the gallery at ``path``.
 
-    Never raises for damage: ``problems`` names all that was found, also when the file cannot be opened
-    or another tower than ``tower`` made it.
+    Never raises for damage: ``problems`` names all that was found, also when the file cannot be
+    opened or another tower than ``tower`` made it.
     """
     try:
         with GalleryStore.open(path, tower=tower) as store:

@@ -62,10 +62,12 @@ def out(tmp_path: Path) -> Path:
 def test_both_layouts_are_enrolled_with_what_the_csv_says(folder: Path, out: Path) -> None:
     steps: list[tuple[int, int]] = []
     report = build(folder, out, progress=lambda done, total: steps.append((done, total)))
-    assert report.complete and not report.warnings
+    assert report.complete
+    assert not report.warnings
     assert (report.skus, report.references, steps) == (2, 3, [(3, 3)])
     with GalleryStore.open(out, tower=TOWER) as store:
-        assert store.version == report.version and store.precision == "fp32"
+        assert store.version == report.version
+        assert store.precision == "fp32"
         assert [sku.category for sku in store.skus()] == [("food", "milk"), ("food", "jam")]
         found = list(store.references())
         expected = embed([read_image(folder / "b.jpg")]).vectors[0]
@@ -89,7 +91,8 @@ def test_pictures_are_embedded_in_batches(tmp_path: Path, out: Path) -> None:
     for seed in range(BATCH + 5):
         paint(tmp_path / "many" / f"s{seed}.jpg", seed)
     report = build(tmp_path / "many", out, embed=counting)
-    assert sizes == [BATCH, 5] and report.references == BATCH + 5
+    assert sizes == [BATCH, 5]
+    assert report.references == BATCH + 5
 
 
 def test_large_pictures_make_smaller_batches(
@@ -110,7 +113,8 @@ def test_unreadable_pictures_are_named_and_the_others_go_on(folder: Path, out: P
     (folder / "a" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     (folder / "empty.jpg").write_bytes(b"")
     report = build(folder, out)
-    assert report.references == 3 and not report.complete
+    assert report.references == 3
+    assert not report.complete
     assert [
         str(folder / name) in text
         for name, text in zip(["a/broken.jpg", "empty.jpg"], report.failures, strict=True)
@@ -130,7 +134,8 @@ def test_what_is_passed_over_is_said(folder: Path, out: Path) -> None:
     assert "no pictures for SKU 'c'" in text
     assert "SKU 'new' is not listed" in text
     assert "SKU 'ghost' has no reference" in text
-    assert "hidden" not in text and "Thumbs" not in text
+    assert "hidden" not in text
+    assert "Thumbs" not in text
     with GalleryStore.open(out) as store:
         assert [sku.sku_id for sku in store.skus()] == ["a", "b", "ghost", "new"]
 
@@ -139,16 +144,20 @@ def test_the_same_picture_under_two_skus_is_refused_for_both(folder: Path, out: 
     twin = folder / "c.jpg"
     twin.write_bytes((folder / "b.jpg").read_bytes())
     report = build(folder, out)
-    assert not report.complete and report.references == 2
-    assert "under SKUs b, c" in report.contradictions[0] and str(twin) in report.contradictions[0]
+    assert not report.complete
+    assert report.references == 2
+    assert "under SKUs b, c" in report.contradictions[0]
+    assert str(twin) in report.contradictions[0]
     forced = build(folder, out, force=True)
-    assert forced.references == 4 and forced.contradictions
+    assert forced.references == 4
+    assert forced.contradictions
 
 
 def test_the_same_picture_twice_for_one_sku_counts_once(folder: Path, out: Path) -> None:
     (folder / "a" / "twin.jpg").write_bytes((folder / "a" / "front.jpg").read_bytes())
     report = build(folder, out)
-    assert report.references == 3 and "twin.jpg: the same picture again" in report.warnings[0]
+    assert report.references == 3
+    assert "twin.jpg: the same picture again" in report.warnings[0]
 
 
 @pytest.mark.parametrize("csv", [None, "sku_id\na\n"])
@@ -195,7 +204,8 @@ def test_a_failing_tower_leaves_the_old_gallery_untouched(folder: Path, out: Pat
         paint(folder / f"more{seed}.jpg", 100 + seed)
     with pytest.raises(InferenceError, match="gone"):
         build(folder, out, embed=failing)
-    assert calls == 2 and out.read_bytes() == before
+    assert calls == 2
+    assert out.read_bytes() == before
     assert sorted(p.name for p in out.parent.iterdir()) == ["gallery.db", "pictures"]
 
 
@@ -220,7 +230,8 @@ def test_a_journal_of_the_old_gallery_does_not_reach_the_new_one(folder: Path, o
     paint(folder / "c.jpg", 8)
     report = build(folder, out)
     assert not journal.exists()
-    assert verify_gallery(out).ok and verify_gallery(out).version == report.version
+    assert verify_gallery(out).ok
+    assert verify_gallery(out).version == report.version
 
 
 def test_a_gallery_that_is_being_written_is_not_replaced(

@@ -41,7 +41,9 @@ def test_a_gallery_without_references_knows_nothing(tmp_path: Path, unit) -> Non
         store.add_sku(Sku("a"))
     gallery = Gallery.open(path)
     made = gallery.match(Embeddings(unit(2, 8, 0), TOWER), gallery.matcher(POINT))
-    assert len(gallery) == 0 and made.sku_id == (None, None) and made.top == ((), ())
+    assert len(gallery) == 0
+    assert made.sku_id == (None, None)
+    assert made.top == ((), ())
 
 
 def test_names_fall_back_to_another_language_and_then_to_the_id(small: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
 
 from edge.gallery import cache
-from edge.gallery.index import EF_CONSTRUCTION, METRIC, ExactIndex, HnswIndex, M, make_index
+from edge.gallery.exact import ExactIndex
+from edge.gallery.index import EF_CONSTRUCTION, METRIC, HnswIndex, M, make_index
 from edge.types import F32
 
 N, DIM, K = 1500, 32, 10
@@ -78,7 +79,8 @@ def test_a_graph_that_equal_vectors_broke_gives_way_to_exact_search(clustered: F
     vectors = np.concatenate([np.repeat(clustered[:1], 600, axis=0), clustered[:600]])
     made = make_index(np.arange(1200), vectors, threshold=100)
     found = made.search(clustered[:600], 1)
-    assert made.kind == "exact" and "of its own references" in made.note
+    assert made.kind == "exact"
+    assert "of its own references" in made.note
     np.testing.assert_allclose(found.similarity[:, 0], 1.0, atol=1e-3)
 
 
@@ -87,7 +89,8 @@ def test_the_second_start_loads_what_the_first_has_built(
 ) -> None:
     graph = cache.graph_path(tmp_path / "gallery.db")
     first = make_index(ids, clustered, threshold=10, keep=(graph, key))
-    assert "there is none yet" in first.note and "there is none yet" in caplog.text
+    assert "there is none yet" in first.note
+    assert "there is none yet" in caplog.text
     second = make_index(ids, clustered, threshold=10, keep=(graph, key))
     assert second.note == "graph loaded from cache"
     assert (first.kind, second.kind, len(second)) == ("hnsw", "hnsw", N)
@@ -178,4 +181,5 @@ def test_a_disk_that_is_full_leaves_no_half_graph(
     with caplog.at_level(logging.WARNING, "edge.gallery"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(HnswIndex, "save", FullDisk.save)
         made = make_index(ids, clustered, threshold=10, keep=(graph, key))
-    assert made.kind == "hnsw" and "is not kept: 4 of 4000 bytes written" in caplog.text
+    assert made.kind == "hnsw"
+    assert "is not kept: 4 of 4000 bytes written" in caplog.text

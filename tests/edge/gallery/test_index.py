@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import GalleryError
-from edge.gallery import index
-from edge.gallery.index import ExactIndex, make_index
+from edge.gallery import exact
+from edge.gallery.exact import ExactIndex
+from edge.gallery.index import make_index
 
 
 @settings(deadline=None, max_examples=60)
@@ -27,8 +28,8 @@ def test_exact_search_equals_sorting_everything(unit, n, queries, dim, k, block,
     vectors, asked = unit(n, dim, seed), unit(queries, dim, seed + 1)
     ids = np.random.default_rng(seed).permutation(1000)[:n].astype(np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index, "_REFERENCE_ROWS", block)
-        patch.setattr(index, "_QUERY_ROWS", 1 + block % 4)
+        patch.setattr(exact, "_REFERENCE_ROWS", block)
+        patch.setattr(exact, "_QUERY_ROWS", 1 + block % 4)
         found = ExactIndex(ids, vectors).search(asked, k)
 
     cosine = asked.astype(np.float64) @ vectors.T.astype(np.float64)

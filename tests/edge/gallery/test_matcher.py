@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import GalleryError
-from edge.gallery.index import ExactIndex
+from edge.gallery.exact import ExactIndex
 from edge.gallery.matcher import MAX_NEIGHBORS, Matcher, common_path
 from edge.manifest import OperatingPoint
 from edge.types import Neighbors
@@ -94,7 +94,8 @@ def test_candidates_are_the_best_different_skus() -> None:
 def test_the_only_sku_of_a_gallery_has_a_finite_margin() -> None:
     only = Matcher(("milk",), (MILK,), np.array([1, 2]), np.zeros(2, np.int32), _point())
     made = only.match(_neighbors((1, 0.7), (2, 0.65)))
-    assert made.sku_id == ("milk",) and made.margin[0] == pytest.approx(1.7)
+    assert made.sku_id == ("milk",)
+    assert made.margin[0] == pytest.approx(1.7)
 
 
 def test_an_empty_gallery_knows_nothing() -> None:
@@ -102,7 +103,8 @@ def test_an_empty_gallery_knows_nothing() -> None:
     assert empty.k == 1
     made = empty.match(_neighbors(NONE))
     assert (made.sku_id, made.category, made.top) == ((None,), ((),), ((),))
-    assert made.similarity[0] == -1.0 and made.margin[0] == 0.0
+    assert made.similarity[0] == -1.0
+    assert made.margin[0] == 0.0
 
 
 def test_no_query_no_match() -> None:
@@ -146,7 +148,8 @@ def test_the_decision_equals_a_plain_loop(unit, seed: int, skus: int, views: int
         assert made.margin[row] == pytest.approx(margin, abs=1e-5)
         assert [c.sku_id for c in made.top[row]] == [f"s{s}" for s in order[:5]]
         if first >= 0.7 and margin >= 0.15:
-            assert made.sku_id[row] == f"s{order[0]}" and made.category[row] == paths[order[0]]
+            assert made.sku_id[row] == f"s{order[0]}"
+            assert made.category[row] == paths[order[0]]
         else:
             assert made.sku_id[row] is None
             near = [paths[s] for s in order if best[s] >= first - 0.15]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,8 @@ def test_what_was_enrolled_is_read_back(small: Path, unit) -> None:
             {"de": "Milch", "en-US": "Milk"},
             ("food", "dairy", "milk"),
         )
-        assert found.ids.dtype == np.int64 and np.all(np.diff(found.ids) > 0)
+        assert found.ids.dtype == np.int64
+        assert np.all(np.diff(found.ids) > 0)
         assert found.sku_index.tolist() == [0, 1, 0]
         np.testing.assert_array_equal(found.vectors, unit(3, 8, 1))
         first = next(store.references())
@@ -65,7 +68,8 @@ def test_another_process_sees_a_change_as_soon_as_it_is_acknowledged(
 def test_another_tower_is_refused_with_both_named(small: Path) -> None:
     with pytest.raises(GalleryError) as caught:
         GalleryStore.open(small, tower="feedfeedfeedfeed")
-    assert TOWER in str(caught.value) and "feedfeedfeedfeed" in str(caught.value)
+    assert TOWER in str(caught.value)
+    assert "feedfeedfeedfeed" in str(caught.value)
 
 
 def test_a_batch_with_one_bad_reference_enrols_none(small: Path, unit, new_reference) -> None:
@@ -74,7 +78,8 @@ def test_a_batch_with_one_bad_reference_enrols_none(small: Path, unit, new_refer
         version = store.version
         with pytest.raises(GalleryError, match="no SKU 'zz'"):
             store.add_references([new_reference("a", good), new_reference("zz", other)])
-        assert len(store.vectors()) == 3 and store.version == version
+        assert len(store.vectors()) == 3
+        assert store.version == version
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,8 @@ def test_an_older_schema_is_migrated_by_a_writer_only(
 
 def test_verify_reads_all_and_names_skus_without_a_reference(small: Path) -> None:
     report = verify_gallery(small, tower=TOWER)
-    assert report.ok and (report.skus, report.references) == (3, 3)
+    assert report.ok
+    assert (report.skus, report.references) == (3, 3)
     assert report.skus_without_reference == ("c",)
 
 
@@ -216,4 +222,35 @@ def test_rows_changed_behind_the_stores_back_are_found(
     raw.commit()
     raw.close()
     report = verify_gallery(small)
-    assert not report.ok and any(message in problem for problem in report.problems)
+    assert not report.ok
+    assert any(message in problem for problem in report.problems)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from edge.gallery.records import NewReference
+from edge.gallery.store import GalleryStore
+
+vector = np.eye(8, dtype=np.float32)[0]
+with GalleryStore.open(Path(sys.argv[1]), read_only=False) as store:
+    while True:
+        (number,) = store.add_references([NewReference("a", vector, b"\\xff\\xd8", "x", "0", 1.0)])
+        print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing_it_has_acknowledged(small: Path) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(small)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    acknowledged = [int(writer.stdout.readline()) for _ in range(20)]
+    writer.kill()
+    acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
+    writer.wait()
+    with GalleryStore.open(small, read_only=False) as store:
+        assert set(acknowledged) <= set(store.vectors().ids.tolist())
+    assert verify_gallery(small).ok
+    assert [path.name for path in small.parent.iterdir()] == ["gallery.db"]
