@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edge.errors import EdgeError, GalleryError, OutputError
@@ -47,6 +47,10 @@ class BuildReport:
     def complete(self) -> bool:
         """Whether every picture is enrolled without a doubt."""
         return not self.failures and not self.contradictions
+
+    def to_json(self) -> dict[str, object]:
+        """For machines: all fields, and ``complete``."""
+        return asdict(self) | {"complete": self.complete}
 
 
 def build_gallery(

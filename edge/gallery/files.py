@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge.atomic import sync_folder
+
 
 @contextmanager
 def temporary_beside(target: Path) -> Iterator[Path]:
@@ -22,11 +24,11 @@ def temporary_beside(target: Path) -> Iterator[Path]:
 def publish(temporary: Path, target: Path) -> None:
     """Put a written and synced file in the target's place, and sync the folder."""
     temporary.replace(target)
-    sync_file(target.parent)
+    sync_folder(target.parent)
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file or folder is on disk."""
+    """Wait until a file is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from edge.errors import GalleryError
+from edge.errors import ConfigError, GalleryError
 from edge.gallery import cache, index
 from edge.gallery.matcher import Matcher
 from edge.gallery.names import best_name
@@ -107,8 +107,14 @@ class Gallery:
         return counts
 
     def name(self, sku_id: str, locale: str) -> str:
-        """The name of a SKU in the nearest language there is; its id when it has no name."""
-        return best_name(self._skus[sku_id].names, locale) or sku_id
+        """The name of a SKU in the nearest language there is; its id when it has no name.
+
+        Raises ConfigError when ``locale`` is no BCP 47 tag.
+        """
+        try:
+            return best_name(self._skus[sku_id].names, locale) or sku_id
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     def names(self, locale: str) -> dict[str, str]:
         """``name`` of every SKU by id."""

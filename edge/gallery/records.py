@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -127,3 +127,7 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing is damaged."""
         return not self.problems
+
+    def to_json(self) -> dict[str, object]:
+        """For machines: all fields, and ``ok``."""
+        return asdict(self) | {"ok": self.ok}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -171,6 +172,13 @@ def test_nothing_to_enrol_is_an_error(tmp_path: Path, out: Path, csv: str | None
     with pytest.raises(GalleryError, match="nowhere: no such folder"):
         build(tmp_path / "nowhere", out)
     assert not out.exists()
+
+
+def test_reports_are_plain_data(folder: Path, out: Path) -> None:
+    report = json.loads(json.dumps(build(folder, out).to_json()))
+    assert (report["complete"], report["skus"], report["failures"]) == (True, 2, [])
+    checked = json.loads(json.dumps(verify_gallery(out).to_json()))
+    assert (checked["ok"], checked["references"], checked["problems"]) == (True, 3, [])
 
 
 def test_only_unreadable_pictures_are_an_error(tmp_path: Path, out: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import GalleryError
+from edge.errors import ConfigError, GalleryError
 from edge.gallery import cache
 from edge.gallery.gallery import Gallery
 from edge.gallery.records import Sku
@@ -50,6 +50,8 @@ def test_names_fall_back_to_another_language_and_then_to_the_id(small: Path) -> 
     gallery = Gallery.open(small)
     assert gallery.names("de-AT") == {"a": "a", "b": "Milch", "c": "c"}
     assert gallery.name("b", "fr") == "Milk"
+    with pytest.raises(ConfigError, match="'german' is not a locale"):
+        gallery.names("german")
     assert gallery.reference_counts() == {"a": 2, "b": 1, "c": 0}
     assert list(gallery.skus) == ["a", "b", "c"]
 
