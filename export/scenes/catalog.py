@@ -22,14 +22,17 @@ _GTIN_PREFIX: dict[Split, tuple[int, ...]] = {"train": (20, 21, 22), "demo": (26
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One design shared by variants; `seed` fixes all that the variants have in common."""
+    """One design shared by variants; `seed` fixes all that the variants have in common.
+
+    In a hard family all variants have the colours and illustration of the flavour `look`.
+    """
 
     family_id: str
     brand: Brand
     product: ProductType
     kind: Kind
     seed: int
-    hard: bool
+    look: Flavour | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,12 @@ class Sku:
     @property
     def hard_variant(self) -> bool:
         """True where only a small detail tells this SKU from its siblings."""
-        return self.family.hard
+        return self.family.look is not None
+
+    @property
+    def look(self) -> Flavour:
+        """The flavour whose colour and illustration the package has."""
+        return self.family.look or self.flavour
 
     def extra_word(self, locale: str) -> str:
         """The word of the small badge ("Zero", "Organic") in a locale, or ""."""
@@ -142,27 +150,30 @@ def _family(
 ) -> list[Sku]:
     brand = brands[int(rng.integers(len(brands)))]
     product = PRODUCT_TYPES[int(rng.integers(len(PRODUCT_TYPES)))]
-    family = Family(
-        f"{split}-{seed}-{index:04d}",
-        brand,
-        product,
-        product.kinds[int(rng.integers(len(product.kinds)))],
-        int(rng.integers(2**62)),
-        bool(rng.random() < hard_share),
-    )
-    flavours = list(flavours_of(product.flavours))
-    rng.shuffle(flavours)
+    kind = product.kinds[int(rng.integers(len(product.kinds)))]
+    family_seed = int(rng.integers(2**62))
+    hard = bool(rng.random() < hard_share)
+    flavours = _flavours(rng, product, far_apart=not hard)
+    look = flavours[0] if hard else None
+    family = Family(f"{split}-{seed}-{index:04d}", brand, product, kind, family_seed, look)
     width = float(rng.uniform(*product.width_mm))
     height = width * float(rng.uniform(*product.aspect))
-    count = int(rng.integers(2, 7))
     amount = product.amounts[int(rng.integers(len(product.amounts)))]
+    one_word = bool(rng.random() < 0.4)
+    count = int(rng.integers(2, 7))
+    count = min(count, len(flavours)) if one_word or not hard else count
     skus = []
     for variant in range(count):
-        flavour = flavours[variant % len(flavours)]
-        extra, own_amount, size = "", amount, (width, height)
-        if family.hard:
-            flavour, extra, own_amount = _hard_difference(rng, flavours, variant, product, amount)
-        elif variant == count - 1 and count > 2 and rng.random() < 0.5:
+        flavour, extra, own_amount, size = (
+            flavours[variant % len(flavours)],
+            "",
+            amount,
+            (width, height),
+        )
+        if hard and not one_word:
+            flavour = flavours[0]
+            extra, own_amount = _hard_difference(rng, variant, product, amount)
+        elif variant == count - 1 and count > 2 and not hard and rng.random() < 0.5:
             extra = str(rng.choice(list(_EXTRAS)))
             if extra == "family":
                 size = (width * 1.12, height * 1.12)
@@ -182,19 +193,29 @@ def _family(
     return skus
 
 
+def _flavours(rng: np.random.Generator, product: ProductType, *, far_apart: bool) -> list[Flavour]:
+    """A product's flavours in random order; `far_apart` leaves out those of like colours."""
+    pool = list(flavours_of(product.flavours))
+    chosen: list[Flavour] = []
+    for place in rng.permutation(len(pool)):
+        flavour = pool[int(place)]
+        if not far_apart or all(
+            sum(abs(a - b) for a, b in zip(flavour.colour, other.colour, strict=True)) > 110
+            for other in chosen
+        ):
+            chosen.append(flavour)
+    return chosen
+
+
 def _hard_difference(
-    rng: np.random.Generator,
-    flavours: list[Flavour],
-    variant: int,
-    product: ProductType,
-    amount: str,
-) -> tuple[Flavour, str, str]:
-    """A variant that keeps the family's colours: another badge, weight or (last) flavour word."""
+    rng: np.random.Generator, variant: int, product: ProductType, amount: str
+) -> tuple[str, str]:
+    """Badge and weight of a variant that differs from its siblings in one of them only."""
     extras = ["", *_EXTRAS]
     if variant < len(extras):
-        return flavours[0], extras[variant], amount
+        return extras[variant], amount
     amounts = [other for other in product.amounts if other != amount] or [amount]
-    return flavours[0], extras[variant % len(extras)], amounts[int(rng.integers(len(amounts)))]
+    return extras[variant % len(extras)], amounts[int(rng.integers(len(amounts)))]
 
 
 def _gtin_body(split: Split, seed: int, index: int) -> str:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from export.scenes.catalog import Sku
+from export.scenes.extras import draw_extras
 from export.scenes.lettering import Type, arc, pick_type, script_of, text_mask
 from export.scenes.motifs import MOTIFS, draw_motif
 from export.scenes.paint import (
@@ -21,6 +22,7 @@ from export.scenes.paint import (
 )
 from export.scenes.patterns import draw_ground
 from export.scenes.plates import mean_colour, overlap, plate, splash
+from export.scenes.scenery import draw_scenery
 from export.scenes.words import Rgb
 
 # Rectangles (fractions) of logo, product word, variant word and illustration.
@@ -97,19 +99,27 @@ def draw_label(sku: Sku, height: int, width: int, *, wide: bool, inset: float = 
     logo_shape = str(brand.choice(["none", "none", "ellipse", "pill", "rect", "ribbon", "disc"]))
     rise = float(brand.choice([0.0, 0.0, 0.0, 0.35, -0.3]))
     palette = make_palette(rng, hue if rng.random() < 0.7 else float(rng.random()))
-    cue = "none" if sku.hard_variant else str(rng.choice(["ground", "band", "band", "both"]))
-    flavour = sku.flavour.colour
+    cue = str(rng.choice(["ground", "band", "band", "both"]))
+    art_style = str(rng.choice(["flavour", "flavour", "flavour", "emblem", "panel", "none"]))
+    if cue == "band" and art_style in ("emblem", "none"):
+        # a band alone is too small a difference on a round package
+        cue = "band" if sku.kind in ("box", "pouch") else "both"
+    flavour = sku.look.colour
     ground = flavour if cue in ("ground", "both") else palette.ground
     if cue == "ground" and rng.random() < 0.4:
         ground = mix(ground, (255, 255, 255), 0.55)
     image = draw_ground(rng, height, width, palette, ground)
+    if rng.random() < 0.2:
+        draw_scenery(image, np.random.default_rng([sku.family.seed, 4]), palette, ground)
     side = round(inset * width)
     face = image[:, side : width - side]
     layouts = _WIDE if wide else _TALL
     logo, product, variant, art = layouts[int(rng.integers(len(layouts)))]
-    _illustrate(face, rng, sku, palette, art, cue in ("ground", "both"))
+    _illustrate(face, rng, sku, palette, art, art_style, cue in ("ground", "both"))
+    own = np.random.default_rng([sku.family.seed, 3])
+    draw_extras(face, own, sku.family.brand.locale, palette, (logo, product, variant, art))
     word_type = pick_type(rng, "latin")
-    _variant_band(image, face, rng, sku, palette, variant, word_type, cue == "band")
+    _variant_band(image, face, rng, sku, palette, variant, word_type, cue in ("band", "both"))
     _logo(face, sku.brand, logo_type, rise, logo, logo_shape, palette)
     _word(face, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
     _small_print(face, rng, sku, palette, (logo, variant, product))
@@ -122,9 +132,9 @@ def _illustrate(
     sku: Sku,
     palette: Palette,
     rect: Rect,
+    style: str,
     on_flavour: bool,
 ) -> None:
-    style = str(rng.choice(["flavour", "flavour", "flavour", "emblem", "panel", "none"]))
     photo, count = bool(rng.random() < 0.5), int(rng.choice([1, 1, 2, 3, 5]))
     emblem = str(rng.choice(list(MOTIFS)))
     own = np.random.default_rng([sku.family.seed, 7])
@@ -132,11 +142,11 @@ def _illustrate(
     pale = mix(palette.plate, (255, 255, 250), float(rng.uniform(0.7, 1.0)))
     if style == "none":
         return
-    colour = sku.flavour.colour
+    colour = sku.look.colour
     if style == "panel":
         plate(image, rect, str(rng.choice(["ellipse", "rect", "disc"])), palette.plate)
     under = mean_colour(image, rect)
-    name = emblem if style == "emblem" else sku.flavour.motif
+    name = emblem if style == "emblem" else sku.look.motif
     if style == "emblem":
         colour = palette.accent
     if splashed and luminance(mean_colour(image, rect)) < 0.9:
@@ -161,7 +171,7 @@ def _variant_band(
     if shape == "none" and must_show:
         shape = "rect"
     locale = sku.family.brand.locale
-    colour = sku.flavour.colour if not sku.hard_variant else palette.accent
+    colour = sku.look.colour
     x0, y0, x1, y1 = rect
     if shape != "none":
         plate(image if shape == "rect" else face, rect, shape, colour)

@@ -105,9 +105,7 @@ def _gable(
         cut = round(float(narrow[row]) * width)
         alpha[row, :cut] = 0
         alpha[row, width - cut :] = 0
-    cap = ((245, 245, 245), sku.flavour.colour, (40, 90, 170))[int(rng.integers(3))]
-    if sku.hard_variant:
-        cap = (245, 245, 245)
+    cap = ((245, 245, 245), sku.look.colour, (40, 90, 170))[int(rng.integers(3))]
     x, y, r = float(rng.choice([0.5, 0.72])) * width, 0.085 * height, 0.04 * height
     ellipse(colour, x, y, r * 1.1, r, mix(cap, (0, 0, 0), 0.35))
     ellipse(colour, x, y - r * 0.12, r, r * 0.88, cap)

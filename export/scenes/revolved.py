@@ -165,7 +165,7 @@ def _cap_colour(sku: Sku) -> tuple[Rgb, Rgb]:
     """Cap and body colours, from the family's seed."""
     rng = np.random.default_rng([sku.family.seed, 2])
     hue = float(rng.random())
-    tint = sku.flavour.colour if not sku.hard_variant else hsv(hue, 0.6, 0.7)
+    tint = sku.look.colour
     caps: tuple[Rgb, ...] = (
         (245, 245, 245),
         tint,

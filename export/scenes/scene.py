@@ -50,8 +50,9 @@ def render_scene(
     """Render one photo; the same catalogue, seed and arguments give the same bytes.
 
     `facings` is the wanted range of visible facings, from a close-up (2, 6) to bays (280, 340);
-    the count lands in or close to it. "clean" is tidy, straight and without camera effects; only "hard"
-    shows SKUs with hard_variant. Raises ConfigError for an unknown difficulty or an empty range.
+    the count lands in or close to it. "clean" is tidy, straight and without camera effects;
+    only "hard" shows SKUs with hard_variant. Raises ConfigError for an unknown difficulty or an
+    empty range.
     """
     if difficulty not in DIFFICULTIES:
         raise ConfigError(

@@ -120,14 +120,14 @@ def test_the_share_of_hard_families_is_a_parameter() -> None:
     assert 0.08 < sum(families.values()) / len(families) < 0.22
 
 
-def test_siblings_differ_in_flavour_and_hard_siblings_in_badge_or_weight_only() -> None:
+def test_siblings_look_like_their_flavour_and_hard_siblings_like_each_other() -> None:
     families: dict[str, list[Sku]] = {}
     for sku in build_catalog(seed=3, split="train", skus=600).skus:
         families.setdefault(sku.family.family_id, []).append(sku)
 
     for siblings in families.values():
-        hard = siblings[0].hard_variant
-        assert len({sku.flavour.key for sku in siblings}) == (1 if hard else len(siblings))
+        looks = {sku.look.key for sku in siblings}
+        assert len(looks) == (1 if siblings[0].hard_variant else len(siblings))
         assert len({(sku.flavour.key, sku.extra, sku.amount) for sku in siblings}) == len(siblings)
 
 
