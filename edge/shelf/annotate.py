@@ -116,9 +116,10 @@ def _draw_labels(
     colours: ColourBook,
 ) -> None:
     sku_ids = result.matches.sku_id
+    largest = max(26, max(picture.shape[:2]) // 70)
     for run in level_parts(runs(np.array(boxes, np.float32).reshape(-1, 4), sku_ids), boxes):
         first, last = boxes[run[0]], boxes[run[-1]]
-        size = _text_size([boxes[i] for i in run])
+        size = _text_size([boxes[i] for i in run], largest)
         sku = sku_ids[run[0]]
         if sku is None:
             levels = result.matches.category[run[0]]
@@ -143,11 +144,11 @@ def _draw_labels(
             _place(picture, span, text, size, sku, colours, whole=True)
 
 
-def _text_size(boxes: list[Box]) -> int:
+def _text_size(boxes: list[Box], largest: int) -> int:
     """Large enough to read, small enough to leave most of the product in sight."""
     widest = max(box[2] - box[0] for box in boxes)
     tallest = max(box[3] - box[1] for box in boxes)
-    return int(np.clip(min(widest * 0.15, tallest * 0.2), 12, 26))
+    return int(np.clip(min(widest * 0.15, tallest * 0.2), 12, largest))
 
 
 def _label(entry: LegendEntry, times: str, size: int, room: int) -> str:
