@@ -78,7 +78,9 @@ def build_gallery(
     pictures, report.warnings = find_pictures(folder)
     catalogue = read_catalogue(catalogue_path) if catalogue_path.exists() else {}
     if not pictures:
-        raise GalleryError(f"{folder}: no pictures to enrol")
+        raise GalleryError(
+            f"{folder}: no pictures to enrol (as <sku_id>/*.jpg or <sku_id>.jpg, one level deep)"
+        )
     skus = _skus(catalogue, pictures, catalogue_path, report)
     pictures = _without_twins(pictures, report, force=force)
     _check_target(out)

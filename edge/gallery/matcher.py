@@ -12,7 +12,7 @@ from edge.manifest import OperatingPoint
 from edge.types import F32, I32, I64, Candidate, Matches, Neighbors
 
 MAX_NEIGHBORS = 256
-"""Bound on the neighbours asked for a crop, for SKUs with very many references."""
+"""Bound on the neighbours of a crop for further candidates; a margin gets all that it needs."""
 
 _LOWEST = -1.0  # of any cosine
 
@@ -23,7 +23,7 @@ class Matcher:
     A SKU's similarity is that of its best reference: a facing looks like one view of its product,
     and a further view must not lower the score. ``margin`` is the best SKU's similarity minus that
     of the best other SKU; where the gallery has no other SKU, minus the lowest cosine, -1; where
-    more neighbours than ``k`` would be needed to meet another SKU, minus the last neighbour's
+    fewer than ``k`` neighbours were searched and all are of one SKU, minus the last neighbour's
     similarity, which no unseen SKU exceeds.
 
     A SKU is accepted when similarity and margin reach the operating point and no other SKU is
@@ -56,11 +56,16 @@ class Matcher:
             np.sort(np.bincount(reference_sku))[::-1] if len(reference_sku) else np.zeros(1, int)
         )
         self._enrolled_skus = int(np.count_nonzero(views))
-        self._k = int(max(1, min(views[: top_k - 1].sum() + 1, len(reference_ids), MAX_NEIGHBORS)))
+        for_candidates = min(int(views[: top_k - 1].sum()) + 1, MAX_NEIGHBORS)
+        for_margin = int(views[0]) + 1
+        self._k = max(1, min(max(for_candidates, for_margin), len(reference_ids)))
 
     @property
     def k(self) -> int:
-        """How many neighbours to search a crop, so that ``top_k`` different SKUs are among them."""
+        """How many neighbours to search a crop.
+
+        Always enough for two SKUs, and for ``top_k`` SKUs within MAX_NEIGHBORS.
+        """
         return self._k
 
     def match(self, neighbors: Neighbors) -> Matches:

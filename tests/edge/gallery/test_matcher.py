@@ -125,6 +125,9 @@ def test_neighbours_are_enough_for_five_skus_and_bounded() -> None:
     assert many.k == 9 + 7 + 3 + 2 + 1
     views = np.repeat(np.arange(8), 500).astype(np.int32)
     crowd = Matcher([f"s{i}" for i in range(8)], [()] * 8, np.arange(4000), views, _point())
+    assert crowd.k == 501
+    views = np.repeat(np.arange(8), 100).astype(np.int32)
+    crowd = Matcher([f"s{i}" for i in range(8)], [()] * 8, np.arange(800), views, _point())
     assert crowd.k == MAX_NEIGHBORS
 
 
