@@ -87,7 +87,7 @@ def _unit(picture: U8, rows: int) -> float:
     """Large on large pictures, and as small as it takes, down to 1, for all rows in one column."""
     fitting = picture.shape[0] / (_ROW_PX * (rows + 3))
     wanted = min(max(picture.shape[:2]) / _PICTURE_PX, fitting, _LARGEST_UNIT)
-    return max(1.0, wanted)
+    return float(max(1.0, wanted))
 
 
 def _title(sheet: U8, title: str, totals: str, unit: float) -> None:

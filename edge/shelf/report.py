@@ -181,8 +181,8 @@ def _unknown(
     if len(crops) == MAX_UNKNOWN:
         note = f"The {MAX_UNKNOWN} crops that are most surely products"
     return (
-        f"<section><h2>Unknown products</h2><p class=note>{note}. Enrolled as references, they are known"
-        f" from then on, without training.</p><ul class=crops>{''.join(cells)}</ul>"
+        f"<section><h2>Unknown products</h2><p class=note>{note}. Enrolled as references,"
+        f" they are known from then on, without training.</p><ul class=crops>{''.join(cells)}</ul>"
         "</section>"
     )
 
