@@ -27,7 +27,7 @@ def write_bytes(path: Path, data: bytes) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.replace(temp, path)
+            temp.replace(path)
         except BaseException:
             temp.unlink(missing_ok=True)
             raise
@@ -100,7 +100,7 @@ class LineWriter:
         """Give the file its name."""
         try:
             os.fsync(self._fd)
-            os.replace(self.partial, self.path)
+            self.partial.replace(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
             raise cannot_write(self.path, error) from error

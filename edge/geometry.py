@@ -31,7 +31,8 @@ def iou(a: F32, b: F32) -> F32:
     """Intersection over union ``(N, M)`` in 0..1; 0 where both boxes are empty."""
     overlap = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    ratio: F32 = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return ratio
 
 
 def nms(
@@ -89,5 +90,6 @@ class LetterboxTransform:
         return np.asarray((xyxy - pad) / scale + origin, dtype=np.float32)
 
     def _vectors(self) -> tuple[F32, F32, F32]:
-        twice = [np.tile(np.float32(v), 2) for v in (self.scale_xy, self.pad_xy, self.origin_xy)]
+        pairs = (self.scale_xy, self.pad_xy, self.origin_xy)
+        twice = [np.array(v * 2, dtype=np.float32) for v in pairs]
         return twice[0], twice[1], twice[2]

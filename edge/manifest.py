@@ -55,7 +55,7 @@ class ScalePolicy(_Model):
     """
 
     mode: Literal["auto", "shrink", "whole", "tiles"] = "auto"
-    facing_px: tuple[float, float] = (22.0, 150.0)
+    facing_px: tuple[float, float] = (18.0, 110.0)
     enough_coverage: Unit = 0.35
     max_tiles: int = Field(default=48, ge=1)
     overlap: Unit = 0.2

@@ -15,7 +15,9 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
-def _check(name: str, array: npt.NDArray[np.generic], dtype: type, shape: tuple[object, ...]) -> None:
+def _check(
+    name: str, array: npt.NDArray[np.generic], dtype: type, shape: tuple[object, ...]
+) -> None:
     """Raise ValueError unless ``array`` has this dtype and shape (a str stands for any length)."""
     ok = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
     if ok:
@@ -76,9 +78,7 @@ class Detections:
     @classmethod
     def empty(cls) -> Detections:
         """No box at all."""
-        return cls(
-            np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32)
-        )
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

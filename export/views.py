@@ -39,13 +39,14 @@ class View:
 
 
 def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
-    """Read ``root/images/*`` with ``root/labels/*.txt`` (class, cx, cy, w, h in 0..1; class unused).
+    """Read ``root/images/*`` (or ``photos``) with their ``root/labels/*.txt`` (YOLO, class unused).
 
     Raises:
         ValueError: when a photo has no label file, or a label line has no five numbers.
     """
     photos = []
-    for path in sorted((root / "images").iterdir()):
+    folder = root / "images" if (root / "images").is_dir() else root / "photos"
+    for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         label = root / "labels" / f"{path.stem}.txt"
@@ -75,7 +76,7 @@ def cut_view(
     rng: np.random.Generator,
     min_visible: float = 0.35,
 ) -> View:
-    """Resize by ``scale`` and cut a random ``size`` x ``size`` window, padded where it leaves the photo.
+    """Resize by ``scale`` and cut a random ``size`` x ``size`` window, padded outside the photo.
 
     Boxes of which less than ``min_visible`` (share of area) stays in the window are dropped.
     """
@@ -108,16 +109,14 @@ def cut_view(
     return View(np.asarray(window, dtype=np.uint8), clipped[keep].astype(np.float32))
 
 
-def jitter_colour(
-    image: npt.NDArray[np.uint8], rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def jitter_colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Random exposure, contrast, white balance and saturation; same shape and dtype."""
     gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, size=3)
     bias = rng.uniform(-18, 18)
     x = image.astype(np.float32) * gain.astype(np.float32) + np.float32(bias)
     grey = x.mean(axis=2, keepdims=True)
     x = grey + (x - grey) * np.float32(rng.uniform(0.6, 1.35))
-    return x.clip(0, 255).astype(np.uint8)
+    return np.asarray(x.clip(0, 255), dtype=np.uint8)
 
 
 def endless(items: Sequence[LabelledPhoto], rng: np.random.Generator) -> Iterator[LabelledPhoto]:
@@ -128,7 +127,7 @@ def endless(items: Sequence[LabelledPhoto], rng: np.random.Generator) -> Iterato
 
 
 def _offset(extent: float, size: int, rng: np.random.Generator) -> float:
-    """Window start along one axis: inside the photo where it is larger, anywhere around it if not."""
+    """Window start along one axis: inside a larger photo, anywhere around a smaller one."""
     room = extent - size
     if room >= 0:
         slack = min(0.1 * size, room / 2)

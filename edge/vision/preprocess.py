@@ -33,6 +33,55 @@ def resize(image: U8, size_wh: tuple[int, int], interpolation: str = "bilinear")
     return image
 
 
+def blank(input_wh: tuple[int, int]) -> U8:
+    """An empty canvas ``(H, W, 3) uint8`` in the padding grey."""
+    return np.full((input_wh[1], input_wh[0], 3), PAD_VALUE, dtype=np.uint8)
+
+
+def paste(
+    canvas: U8,
+    image: U8,
+    scale: float,
+    *,
+    at_xy: tuple[int, int] | None = None,
+    origin_xy: tuple[int, int] = (0, 0),
+) -> LetterboxTransform:
+    """Draw a resized picture into ``canvas`` and return the transform applied.
+
+    Args:
+        canvas: ``(H, W, 3) uint8``, changed in place.
+        image: ``(h, w, 3) uint8``; a view of a larger frame when ``origin_xy`` says where it was cut.
+        scale: canvas pixels a picture pixel.
+        at_xy: upper left corner; centred by default.
+
+    Raises:
+        ValueError: when the picture does not fit there at ``scale``.
+    """
+    width, height = int(image.shape[1]), int(image.shape[0])
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    room_w, room_h = int(canvas.shape[1]) - new_w, int(canvas.shape[0]) - new_h
+    left, top = at_xy if at_xy is not None else (room_w // 2, room_h // 2)
+    if not (0 <= left <= room_w and 0 <= top <= room_h):
+        raise ValueError(
+            f"{width}x{height} at scale {scale:.3g} does not fit"
+            f" {canvas.shape[1]}x{canvas.shape[0]} at ({left}, {top})"
+        )
+    canvas[top : top + new_h, left : left + new_w] = resize(image, (new_w, new_h))
+    return LetterboxTransform(
+        scale_xy=(new_w / width, new_h / height),
+        pad_xy=(float(left), float(top)),
+        origin_xy=(float(origin_xy[0]), float(origin_xy[1])),
+    )
+
+
+def to_tensor(canvas: U8, layout: str, value_range: str) -> F32:
+    """A canvas as a batch of one, ``(1, 3, H, W)`` or ``(1, H, W, 3) float32``."""
+    factor = 1.0 / 255.0 if value_range == "0-1" else 1.0
+    if layout == "nhwc":
+        return np.multiply(canvas, np.float32(factor), dtype=np.float32)[None]
+    return np.asarray(cv2.dnn.blobFromImage(canvas, factor), dtype=np.float32)
+
+
 def letterbox(
     image: U8,
     input_wh: tuple[int, int],
@@ -45,37 +94,23 @@ def letterbox(
     """Place a picture in a model's input, aspect kept, centred, padded with grey.
 
     Args:
-        image: ``(H, W, 3) uint8`` RGB; a view of a larger frame when ``origin_xy`` says where it
-            was cut.
+        image: ``(H, W, 3) uint8`` RGB.
         scale: input pixels a frame pixel; by default the largest that fits.
         layout: channel order of the result.
         value_range: of the result.
+        origin_xy: where ``image`` was cut from its frame.
 
     Returns:
-        The batch of one as ``(1, 3, H, W)`` or ``(1, H, W, 3) float32``, and the transform applied.
+        The batch of one as ``float32``, and the transform applied.
 
     Raises:
         ValueError: when the picture does not fit at ``scale``.
     """
-    width, height = int(image.shape[1]), int(image.shape[0])
-    input_w, input_h = input_wh
     if scale is None:
-        scale = min(input_w / width, input_h / height)
-    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
-    if new_w > input_w or new_h > input_h:
-        raise ValueError(f"{width}x{height} at scale {scale:.3g} exceeds {input_w}x{input_h}")
-    left, top = (input_w - new_w) // 2, (input_h - new_h) // 2
-    canvas = np.full((input_h, input_w, 3), PAD_VALUE, dtype=np.uint8)
-    canvas[top : top + new_h, left : left + new_w] = resize(image, (new_w, new_h))
-    transform = LetterboxTransform(
-        scale_xy=(new_w / width, new_h / height),
-        pad_xy=(float(left), float(top)),
-        origin_xy=(float(origin_xy[0]), float(origin_xy[1])),
-    )
-    factor = 1.0 / 255.0 if value_range == "0-1" else 1.0
-    if layout == "nhwc":
-        return np.multiply(canvas, np.float32(factor), dtype=np.float32)[None], transform
-    return cv2.dnn.blobFromImage(canvas, factor), transform
+        scale = min(input_wh[0] / image.shape[1], input_wh[1] / image.shape[0])
+    canvas = blank(input_wh)
+    transform = paste(canvas, image, scale, origin_xy=origin_xy)
+    return to_tensor(canvas, layout, value_range), transform
 
 
 def crops(image: U8, xyxy: F32, spec: Preprocessing) -> F32:

@@ -1,0 +1,123 @@
+"""Loading a model bundle: manifest and checksums hold before any file of it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge.errors import BundleError
+from edge.manifest import FORMAT, Manifest
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle folder. ``bundle_id`` names it in every result."""
+
+    path: Path
+    manifest: Manifest
+    bundle_id: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read and verify a bundle folder.
+
+        Raises:
+            BundleError: when the folder, its manifest or a file is missing, altered, extra or leads
+                out of the folder, or when the format is not known.
+        """
+        folder = Path(path)
+        text = _read_manifest(folder)
+        manifest = _parse(folder / MANIFEST, text)
+        _verify_files(folder, manifest)
+        digest = hashlib.sha256(text).hexdigest()[:12]
+        return cls(folder, manifest, f"{manifest.name}-{manifest.version}+{digest}")
+
+    @classmethod
+    def default(cls) -> Bundle:
+        """The bundle that comes with the package, in a wheel and in a checkout alike."""
+        return cls.load(default_path())
+
+
+def default_path() -> Path:
+    """The folder of the default bundle.
+
+    Raises:
+        BundleError: when neither the installed package nor a checkout around it has one.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "_models" / "default", package.parent / "models" / "default"):
+        if (candidate / MANIFEST).is_file():
+            return candidate
+    raise BundleError(f"no default bundle beside {package}: name one with --bundle")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> bytes:
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such bundle folder")
+    path = folder / MANIFEST
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: missing, so {folder} is no bundle") from error
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _parse(path: Path, text: bytes) -> Manifest:
+    try:
+        data: Any = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise BundleError(f"{path}: must hold one JSON object")
+    if data.get("format") != FORMAT:
+        raise BundleError(
+            f"{path}: format {data.get('format')!r} is not known (this version reads {FORMAT})"
+        )
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(p) for p in e['loc']) or 'manifest'}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise BundleError(f"{path}: {'; '.join(problems)}") from error
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
+    root = folder.resolve()
+    present = {
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if (p.is_symlink() or p.is_file()) and p.name != MANIFEST
+    }
+    extra = sorted(present - set(manifest.files))
+    if extra:
+        raise BundleError(f"{folder / extra[0]}: not named in the manifest")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(root):
+            raise BundleError(f"{path}: leads out of the bundle's folder")
+        try:
+            actual = sha256(path)
+        except FileNotFoundError as error:
+            raise BundleError(f"{path}: missing, though the manifest names it") from error
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+        if actual != expected:
+            raise BundleError(
+                f"{path}: altered: SHA-256 is {actual[:12]}…, the manifest says {expected[:12]}…"
+            )

@@ -1,0 +1,167 @@
+"""The `edge` command line. Imports of models and pictures happen inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge import console
+from edge.cli_gallery import app as gallery_app
+
+app = typer.Typer(
+    name="edge",
+    help="Find, identify and count the products on a shelf, on this device, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bundle_app = typer.Typer(help="Model bundles.", no_args_is_help=True)
+app.add_typer(gallery_app, name="gallery")
+app.add_typer(bundle_app, name="bundle")
+
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Bundle folder; the embedded default otherwise.")
+]
+ProviderOption = Annotated[
+    str, typer.Option("--provider", help="auto, cpu, cuda, tensorrt or openvino.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-out"),
+    provider: ProviderOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Audit the embedded sample shelf, end to end, and compare with its ground truth."""
+    from edge.demo import run_demo
+
+    with console.progress("demo") as progress:
+        result = run_demo(out, provider=provider, progress=progress)
+    if as_json:
+        console.print_json(result.to_json())
+    else:
+        print(result.to_text())
+
+
+@app.command()
+def audit(
+    paths: Annotated[
+        list[str], typer.Argument(help="Pictures, folders, globs or clips.", show_default=False)
+    ],
+    bundle: BundleOption = None,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Gallery file; without one every product is unknown.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("audit-out"),
+    every: Annotated[float, typer.Option(help="Seconds of a clip between two frames.")] = 1.0,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="auto, whole, shrink@F, tiles@F; the bundle's choice otherwise."),
+    ] = None,
+    locale: Annotated[str, typer.Option(help="Language of product names (BCP 47).")] = "en",
+    provider: ProviderOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Count the facings on pictures or clips of shelves."""
+    from edge.auditor import audit_paths
+
+    with console.progress("audit") as progress:
+        summary = audit_paths(
+            paths,
+            out,
+            bundle=bundle,
+            gallery=gallery,
+            every_s=every,
+            scale=scale,
+            locale=locale,
+            provider=provider,
+            progress=progress,
+        )
+    if as_json:
+        console.print_json(summary.to_json())
+    else:
+        for failure in summary.failures:
+            console.say(f"error: {failure.error}")
+        print(
+            f"{summary.frames} frame(s): {summary.known} facings of {len(summary.facings)} SKUs,"
+            f" {summary.unknown} unknown; see {out / 'report.html'}"
+        )
+    raise typer.Exit(summary.exit_status)
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    folder: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    provider: ProviderOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Check manifest, checksums and canary of a bundle."""
+    from edge.bundle import Bundle
+    from edge.pipeline import Models
+
+    bundle = Bundle.load(folder)
+    models = Models.open(bundle, provider=provider)
+    report = models.canary
+    if as_json:
+        console.print_json(
+            {
+                "bundle": bundle.bundle_id,
+                "provider": models.provider,
+                "files": len(bundle.manifest.files),
+                "canary": report.to_json(),
+            }
+        )
+    else:
+        print(
+            f"{bundle.bundle_id}: {len(bundle.manifest.files)} files intact; canary on"
+            f" {models.provider}: cosine {report.cosine:.4f}, spread {report.spread:.2f},"
+            f" boxes {report.box_agreement:.0%}"
+        )
+
+
+@app.command()
+def doctor(
+    bundle: BundleOption = None, provider: ProviderOption = "auto", as_json: JsonOption = False
+) -> None:
+    """Say what this device can run, and whether it computes what it should."""
+    from edge.doctor import examine
+
+    report = examine(bundle, provider)
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        print(report.to_text())
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def bench(
+    image: Annotated[
+        Path | None, typer.Argument(help="A shelf picture; the embedded sample otherwise.")
+    ] = None,
+    bundle: BundleOption = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
+    scale: Annotated[str | None, typer.Option(help="As for audit.")] = None,
+    provider: ProviderOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Time a frame end to end against the bare model runs it needs."""
+    from edge.bench import run_bench
+
+    with console.progress("bench") as progress:
+        report = run_bench(
+            image, bundle=bundle, provider=provider, scale=scale, repeat=repeat, progress=progress
+        )
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        print(report.to_text())
+
+
+def main() -> None:
+    """Entry point of `edge`."""
+    console.run(app)

@@ -1,0 +1,119 @@
+"""`edge gallery …`: enrol, look up and check the SKUs of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge import console
+
+app = typer.Typer(help="The gallery of enrolled SKUs.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="Gallery file.")]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Bundle folder; the embedded default otherwise.")
+]
+ProviderOption = Annotated[
+    str, typer.Option("--provider", help="auto, cpu, cuda, tensorrt or openvino.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+
+
+@app.command()
+def build(
+    folder: Annotated[Path, typer.Argument(help="DIR/<sku_id>/*.jpg or DIR/<sku_id>.jpg.")],
+    out: Annotated[Path, typer.Option(help="Gallery file to write.")],
+    bundle: BundleOption = None,
+    provider: ProviderOption = "auto",
+    force: Annotated[
+        bool, typer.Option(help="Enrol a picture that lies under several SKUs.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Enrol a folder of product pictures, with names and categories from its skus.csv."""
+    from edge.enrolment import build_from_folder
+
+    with console.progress("enrol") as progress:
+        report = build_from_folder(
+            folder, out, bundle=bundle, provider=provider, force=force, progress=progress
+        )
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        for line in report.failures + report.contradictions:
+            console.say(f"error: {line}")
+        for line in report.warnings:
+            console.say(f"warning: {line}")
+        print(f"{out}: {report.skus} SKUs, {report.references} references, {report.version}")
+    raise typer.Exit(0 if report.complete else 1)
+
+
+@app.command("list")
+def list_skus(
+    file: FileArgument,
+    locale: Annotated[str, typer.Option(help="Language of names (BCP 47).")] = "en",
+    as_json: JsonOption = False,
+) -> None:
+    """List the SKUs with their names, brands, categories and number of references."""
+    from edge.gallery.gallery import Gallery
+
+    gallery = Gallery.open(file)
+    counts = gallery.reference_counts()
+    rows = [
+        {
+            "sku_id": sku.sku_id,
+            "name": gallery.name(sku.sku_id, locale),
+            "brand": sku.brand,
+            "category": list(sku.category),
+            "gtin": sku.gtin,
+            "references": counts[sku.sku_id],
+        }
+        for sku in gallery.skus.values()
+    ]
+    if as_json:
+        console.print_json({"gallery": str(file), "version": gallery.version, "skus": rows})
+        return
+    for row, sku in zip(rows, gallery.skus.values(), strict=True):
+        category = " > ".join(sku.category)
+        print(f"{row['sku_id']}\t{row['name']}\t{sku.brand or ''}\t{category}\t{row['references']}")
+
+
+@app.command()
+def search(
+    file: FileArgument,
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures of one product each.")],
+    bundle: BundleOption = None,
+    provider: ProviderOption = "auto",
+    locale: Annotated[str, typer.Option(help="Language of names (BCP 47).")] = "en",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which SKUs the products in pictures look like."""
+    from edge.enrolment import search_pictures
+
+    found = search_pictures(file, pictures, bundle=bundle, provider=provider, locale=locale)
+    if as_json:
+        console.print_json({"gallery": str(file), "results": [r.to_json() for r in found]})
+    else:
+        for result in found:
+            print(result.to_text())
+    raise typer.Exit(1 if any(r.error for r in found) else 0)
+
+
+@app.command()
+def verify(file: FileArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
+    """Read every row, checksum and picture of a gallery; with a bundle, check its tower too."""
+    from edge.bundle import Bundle
+    from edge.gallery.verify import verify_gallery
+
+    tower = Bundle.load(bundle).manifest.tower.fingerprint if bundle is not None else None
+    report = verify_gallery(file, tower=tower)
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        for problem in report.problems:
+            console.say(f"error: {problem}")
+        state = "damaged" if report.problems else "intact"
+        print(f"{file}: {state}, {report.skus} SKUs, {report.references} references")
+    raise typer.Exit(1 if report.problems else 0)

@@ -1,0 +1,142 @@
+"""Frame to FrameResult: detect, crop, embed, match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge import canary
+from edge.bundle import Bundle
+from edge.errors import GalleryError
+from edge.gallery.gallery import Gallery
+from edge.gallery.matcher import Matcher
+from edge.manifest import Precision
+from edge.timing import Stopwatch
+from edge.types import Detections, Frame, FrameResult, Matches
+from edge.vision.detector import Detector
+from edge.vision.embedder import Embedder
+from edge.vision.session import SessionOptions, open_session
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The two models of a bundle on one provider, after their canary."""
+
+    bundle: Bundle
+    detector: Detector
+    embedder: Embedder
+    tower_precision: Precision
+    canary: canary.CanaryReport
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use; both names where the two models differ."""
+        names = (self.detector.provider, self.embedder.provider)
+        return names[0] if names[0] == names[1] else "+".join(names)
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        provider: str = "auto",
+        scale: str | None = None,
+        threads: int | None = None,
+        cache: Path | None = None,
+    ) -> Models:
+        """Load both models and run the canary on them.
+
+        Raises:
+            InferenceError: when the provider does not run.
+            BundleError: when a model does not fit its manifest or its canary.
+        """
+        manifest = bundle.manifest
+        options = SessionOptions(threads, cache)
+        finder, found = open_session(bundle.path, manifest.detector.variants, provider, options)
+        options = SessionOptions(threads, cache, manifest.tower.batch_sizes)
+        tower, used = open_session(bundle.path, manifest.tower.variants, provider, options)
+        detector = Detector(finder, manifest.detector, scale)
+        embedder = Embedder(tower, manifest.tower)
+        # a fixed scale is the camera's choice; the goldens were made with the manifest's
+        probe = detector if scale is None else Detector(finder, manifest.detector)
+        report = canary.check(bundle, probe, embedder, (found.precision, used.precision))
+        return cls(bundle, detector, embedder, used.precision, report)
+
+
+class Pipeline:
+    """Models and a gallery, ready for frames.
+
+    Args:
+        models: loaded models.
+        gallery: enrolled SKUs; without one every product is unknown.
+
+    Raises:
+        GalleryError: when another tower made the gallery; names both.
+    """
+
+    def __init__(self, models: Models, gallery: Gallery | None = None) -> None:
+        self._models = models
+        self._gallery = gallery
+        self._matcher: Matcher | None = None
+        if gallery is not None:
+            manifest = models.bundle.manifest
+            if gallery.tower != manifest.tower.fingerprint:
+                raise GalleryError(
+                    f"{gallery.path}: made with image tower {gallery.tower}, but bundle"
+                    f" {models.bundle.bundle_id} has {manifest.tower.fingerprint}"
+                )
+            self._matcher = gallery.matcher(manifest.decision[models.tower_precision])
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle | None = None,
+        gallery: Gallery | None = None,
+        *,
+        provider: str = "auto",
+        scale: str | None = None,
+    ) -> Pipeline:
+        """A pipeline on the default or a given bundle. Errors as in ``Models.open``."""
+        return cls(Models.open(bundle or Bundle.default(), provider=provider, scale=scale), gallery)
+
+    @property
+    def models(self) -> Models:
+        """The loaded models."""
+        return self._models
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """Find and identify every product of ``frame``.
+
+        Raises:
+            InferenceError: when a model fails on it.
+        """
+        watch = Stopwatch()
+        detections, scale = self._models.detector.detect(frame.image, watch)
+        matches = self._match(frame, detections, watch)
+        return FrameResult(
+            source=frame.camera_id,
+            index=frame.index,
+            captured_at=frame.captured_at,
+            size_wh=frame.size_wh,
+            scale=scale,
+            provider=self._models.provider,
+            bundle_id=self._models.bundle.bundle_id,
+            gallery_version=self._gallery.version if self._gallery is not None else "",
+            detections=detections,
+            matches=matches,
+            timings_ms=watch.timings_ms(),
+        )
+
+    def _match(self, frame: Frame, detections: Detections, watch: Stopwatch) -> Matches:
+        if self._gallery is None or self._matcher is None:
+            return _unmatched(len(detections))
+        embeddings = self._models.embedder.embed(frame.image, detections.xyxy, watch)
+        with watch.stage("match"):
+            return self._gallery.match(embeddings, self._matcher)
+
+
+def _unmatched(count: int) -> Matches:
+    nothing = np.full(count, np.nan, dtype=np.float32)
+    return Matches((None,) * count, ((),) * count, nothing, nothing, nothing, ((),) * count)

@@ -1,0 +1,108 @@
+"""Crops to embeddings: one preprocessing, bucketed batches, checked output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from edge.errors import BundleError, InferenceError
+from edge.manifest import TowerSpec
+from edge.timing import Stopwatch
+from edge.types import F32, U8, Embeddings
+from edge.vision import preprocess
+from edge.vision.session import Session
+
+
+class Embedder:
+    """A tower session with its manifest entry.
+
+    Raises:
+        BundleError: when input or output of the model do not fit the manifest.
+    """
+
+    def __init__(self, session: Session, spec: TowerSpec) -> None:
+        self._session = session
+        self._spec = spec
+        given, outputs = session.signature
+        size = spec.preprocessing.size
+        if len(given.shape) != 4 or given.shape[0] is not None:
+            raise BundleError(f"tower input must have a dynamic batch, got {given.shape}")
+        if any(n not in (None, e) for n, e in zip(given.shape[1:], (3, size, size), strict=True)):
+            raise BundleError(f"tower input must be (batch, 3, {size}, {size}), got {given.shape}")
+        if len(outputs[0].shape) != 2 or outputs[0].shape[1] not in (None, spec.dim):
+            raise BundleError(f"tower output must be (batch, {spec.dim}), got {outputs[0].shape}")
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+        return self._session.provider
+
+    @property
+    def tower(self) -> str:
+        """The fingerprint of the tower."""
+        return self._spec.fingerprint
+
+    def embed(self, image: U8, xyxy: F32, watch: Stopwatch | None = None) -> Embeddings:
+        """Embed the boxes ``(N, 4) float32`` of ``image (H, W, 3) uint8`` RGB.
+
+        ``watch`` gets the stages crops and tower.
+
+        Raises:
+            InferenceError: when the tower gives NaN or infinite values.
+        """
+        watch = watch or Stopwatch()
+        vectors = np.empty((len(xyxy), self._spec.dim), dtype=np.float32)
+        for part in buckets(len(xyxy), self._spec.batch_sizes):
+            with watch.stage("crops"):
+                batch = preprocess.crops(image, xyxy[part], self._spec.preprocessing)
+            with watch.stage("tower"):
+                vectors[part] = self._session.run(batch)[0]
+        return self._checked(vectors)
+
+    def embed_images(self, images: Sequence[U8]) -> Embeddings:
+        """Embed whole pictures ``(H, W, 3) uint8`` RGB, one vector each."""
+        vectors = np.empty((len(images), self._spec.dim), dtype=np.float32)
+        for part in buckets(len(images), self._spec.batch_sizes):
+            batch = [
+                preprocess.crops(
+                    image,
+                    np.array([[0, 0, image.shape[1], image.shape[0]]], dtype=np.float32),
+                    self._spec.preprocessing,
+                )
+                for image in images[part]
+            ]
+            vectors[part] = self._session.run(np.concatenate(batch))[0]
+        return self._checked(vectors)
+
+    def bare_run(self, image: U8, xyxy: F32, batch_size: int) -> Callable[[], None]:
+        """The model alone on these crops, its input ready: what a benchmark compares with."""
+        ready = preprocess.crops(image, xyxy, self._spec.preprocessing)
+        parts = [ready[i : i + batch_size] for i in range(0, len(ready), batch_size)]
+
+        def run() -> None:
+            for part in parts:
+                self._session.run(part)
+
+        return run
+
+    def _checked(self, vectors: F32) -> Embeddings:
+        if not np.isfinite(vectors).all():
+            raise InferenceError(
+                f"tower on {self._session.provider} gave NaN or infinite embeddings"
+            )
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Embeddings(vectors / np.maximum(norms, 1e-12), self._spec.fingerprint)
+
+
+def buckets(count: int, sizes: Sequence[int]) -> Iterator[slice]:
+    """Split ``count`` items into slices whose lengths are all in ``sizes``, largest first.
+
+    Every batch has one of a few shapes (so that plans and buffers are reused) and none is padded.
+    """
+    ordered = sorted(set(sizes) | {1}, reverse=True)
+    start = 0
+    while start < count:
+        size = next(s for s in ordered if s <= count - start)
+        yield slice(start, start + size)
+        start += size
