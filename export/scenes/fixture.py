@@ -8,7 +8,9 @@ import numpy as np
 
 from export.scenes.canvas import NOBODY, Canvas
 from export.scenes.layout import Layout, Shelf
-from export.scenes.paint import hsv, mix
+from export.scenes.lettering import Type, text_mask
+from export.scenes.motifs import MOTIFS, draw_motif
+from export.scenes.paint import hsv, mix, paste_mask
 from export.scenes.words import Rgb
 
 _BOARDS: tuple[Rgb, ...] = (
@@ -87,6 +89,36 @@ def draw_room(canvas: Canvas, layout: Layout, style: Style, rng: np.random.Gener
         _panel(canvas, left, foot, right, foot + 84, mix(style.board, style.floor, 0.3))
         if header is not None:
             _panel(canvas, left, top - 160, right, top, header)
+            _write(canvas, (left, top - 150, right, top - 20), layout.slots[0].sku.category[1])
+    _posters(canvas, layout, rng)
+
+
+def _write(canvas: Canvas, rect_mm: tuple[float, float, float, float], text: str) -> None:
+    rows, columns = canvas.rows(rect_mm[1], rect_mm[3]), canvas.columns(rect_mm[0], rect_mm[2])
+    part = canvas.image[rows, columns]
+    if part.shape[0] > 6 and part.shape[1] > 12:
+        mask = text_mask(text, Type("builtin:sans", 800), 60)
+        paste_mask(part, mask, (0.1, 0.15, 0.9, 0.85), (250, 250, 246))
+
+
+def _posters(canvas: Canvas, layout: Layout, rng: np.random.Generator) -> None:
+    """Advertising beside and above the bays: pictures of things that are no products."""
+    own = np.random.default_rng(int(rng.integers(2**31)))
+    for _ in range(int(own.integers(0, 4))):
+        wide, tall = float(own.uniform(200, 600)), float(own.uniform(200, 500))
+        beside = own.random() < 0.6
+        x = float(own.choice([-wide - 80, layout.width_mm + 80]))
+        y = float(own.uniform(0, max(1.0, layout.height_mm - tall)))
+        if not beside:
+            x, y = float(own.uniform(0, layout.width_mm)), -tall - float(own.uniform(220, 500))
+        colour = hsv(float(own.random()), float(own.uniform(0.1, 0.9)), float(own.uniform(0.5, 1)))
+        _panel(canvas, x, y, x + wide, y + tall, colour)
+        part = canvas.image[canvas.rows(y, y + tall), canvas.columns(x, x + wide)]
+        if part.shape[0] > 20 and part.shape[1] > 20:
+            name = str(own.choice(list(MOTIFS)))
+            tone = hsv(float(own.random()), 0.8, 0.8)
+            rect = (0.1, 0.1, 0.9, 0.75)
+            draw_motif(part, own, name, rect, tone, count=int(own.integers(1, 4)), photo=False)
 
 
 def _draw_floor(canvas: Canvas, layout: Layout, style: Style, rng: np.random.Generator) -> None:

@@ -19,6 +19,7 @@ from export.scenes.view import Camera, View, make_camera, make_view, outlines
 
 _TIDINESS = {"clean": TIDY, "mild": MILD, "hard": HARD}
 _TURN_DEG = {"clean": 0.0, "mild": 10.0, "hard": 30.0}
+_CLUTTER = {"clean": 0.0, "mild": 0.15, "hard": 1.0}
 _MM2_PER_FACING = 16000.0
 
 
@@ -67,7 +68,9 @@ def render_scene(
     layout = _stock(catalog, rng, wanted, size_wh[0] / size_wh[1], difficulty)
     camera = make_camera(rng, _TURN_DEG[difficulty])
     view = _aim(layout, rng, camera, (low, wanted, high), size_wh)
-    image, xyxy, who = draw_store(layout, view, fronts or DEFAULT_FRONTS, rng)
+    image, xyxy, who = draw_store(
+        layout, view, fronts or DEFAULT_FRONTS, rng, clutter=_CLUTTER[difficulty]
+    )
     shown = [layout.facings[int(index)] for index in who]
     return Scene(
         apply_effects(image, rng, difficulty),

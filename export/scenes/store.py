@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from export.scenes.canvas import NOBODY, Canvas
 from export.scenes.cards import draw_rail, draw_trays
 from export.scenes.fixture import draw_opening, draw_room, draw_uprights, make_style
+from export.scenes.foreground import add_foreground
 from export.scenes.fronts import FrontCache
 from export.scenes.layout import Facing, Layout
 from export.scenes.packages import Rgba
@@ -20,9 +21,16 @@ MIN_VISIBLE = 0.35
 
 
 def draw_store(
-    layout: Layout, view: View, fronts: FrontCache, rng: np.random.Generator
+    layout: Layout,
+    view: View,
+    fronts: FrontCache,
+    rng: np.random.Generator,
+    *,
+    clutter: float = 0.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
     """Photograph a layout through a view, evenly lit and without camera noise.
+
+    `clutter` in [0, 1] puts things between the camera and the shelf.
 
     Returns the image (H, W, 3) uint8 RGB, boxes (N, 4) float32 xyxy in output pixels (x2, y2
     exclusive; tight around what is visible) and the index (N,) of each box's facing in
@@ -63,6 +71,7 @@ def draw_store(
     for shelf in layout.shelves:
         draw_rail(canvas, layout, shelf, style, rng)
     image, owner = canvas.photograph()
+    add_foreground(image, owner, rng, clutter)
     boxes, who = _boxes(owner, whole, layout, view)
     return image, boxes, who
 
