@@ -126,7 +126,7 @@ def _open(path: Path, name: str) -> cv2.VideoCapture:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     # absolute, so that FFmpeg takes no part of the name for a protocol; no other backend, because
     # some take a name for a pattern of pictures
-    full = os.path.abspath(path)
+    full = str(path.absolute())
     try:
         full.encode("utf-8")
     except UnicodeEncodeError as error:

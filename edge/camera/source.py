@@ -151,6 +151,7 @@ def _folder(path: Path) -> Iterator[Path | SourceFailure]:
 
 
 def _glob(pattern: str) -> Iterator[Path | SourceFailure]:
+    # Path.glob takes no absolute pattern
     found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
     files = [path for path in found if not path.is_dir()]
     if not files:

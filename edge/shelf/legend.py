@@ -37,6 +37,7 @@ class LegendEntry:
 def legend_entries(
     sku_ids: Sequence[str | None], products: Mapping[str, Product]
 ) -> dict[str, LegendEntry]:
+    """Number the SKUs of a picture, most facings first; those of ``None`` (unknown) have none."""
     counts = Counter(sku for sku in sku_ids if sku is not None)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {

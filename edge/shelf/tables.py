@@ -17,6 +17,7 @@ BARS = 20
 
 
 def shares_html(summary: AuditSummary, products: Mapping[str, Product], colours: ColourBook) -> str:
+    """Bar charts of the share of shelf by brand and by SKU, unknown in grey."""
     shares = summary.shares
     if not shares.by_sku and not shares.unknown:
         return "<p>Nothing was detected.</p>"
@@ -55,6 +56,7 @@ def table_html(
     crops: Mapping[str, bytes],
     colours: ColourBook,
 ) -> str:
+    """The table of facings: a row a SKU with its crop and colour, the last one unknown."""
     rows = []
     for sku in dict.fromkeys([*summary.facings, *summary.shares.by_sku]):
         product = products.get(sku, Product(sku))
@@ -84,6 +86,7 @@ def table_html(
 
 
 def image_html(jpeg: bytes | None, alt: str) -> str:
+    """A JPEG file as an image within the page; "" for None."""
     if jpeg is None:
         return ""
     data = base64.b64encode(jpeg).decode("ascii")
@@ -91,6 +94,7 @@ def image_html(jpeg: bytes | None, alt: str) -> str:
 
 
 def name_of(sku: str, products: Mapping[str, Product]) -> str:
+    """What a SKU is called; its id where it is not described."""
     return products[sku].name if sku in products else sku
 
 
@@ -99,8 +103,10 @@ def _css(colours: ColourBook, sku: str | None) -> str:
 
 
 def percent(part: int, whole: int) -> str:
+    """A share as text; a dash of nothing."""
     return f"{part / whole:.1%}" if whole else "-"
 
 
 def plural(n: int, noun: str) -> str:
+    """A count with its noun."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -90,10 +90,14 @@ def test_lines_survive_what_breaks_off(tmp_path: Path, monkeypatch: pytest.Monke
             return real(fd, b"tw")
         return full()
 
-    with pytest.raises(OutputError, match=r"r\.jsonl: .*No space"), LineWriter(path) as lines:
-        lines.write("one")
-        monkeypatch.setattr(os, "write", short)
-        lines.write("two")
+    def work() -> None:
+        with LineWriter(path) as lines:
+            lines.write("one")
+            monkeypatch.setattr(os, "write", short)
+            lines.write("two")
+
+    with pytest.raises(OutputError, match=r"r\.jsonl: .*No space"):
+        work()
     monkeypatch.undo()
     assert not path.exists()
     assert (tmp_path / "r.jsonl.partial").read_text() == "one\n"

@@ -184,6 +184,6 @@ def test_any_file_name_is_one_line_of_text(tmp_path: Path) -> None:
     (frame,), _ = frames_and_failures([tmp_path])
     frame.camera_id.encode("utf-8")
     clip = write_clip(tmp_path / "c.avi", [9, 9])
-    os.rename(clip, os.fsencode(tmp_path) + b"/\xff.avi")
+    clip.rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.avi"))
     _, (failure,) = frames_and_failures([tmp_path])
     assert "is not UTF-8" in str(failure.error)
