@@ -135,10 +135,30 @@ def load_config(file: Path) -> FinetuneConfig:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: {error}") from error
     try:
-        return FinetuneConfig.model_validate(data)
+        config = FinetuneConfig.model_validate(data)
     except ValidationError as error:
         mistakes = [
             f"{'.'.join(str(part) for part in item['loc']) or 'top level'}: {item['msg']}"
             for item in error.errors()
         ]
         raise ConfigError(f"{file}: " + "; ".join(mistakes)) from error
+    return _anchored(config, file.resolve().parent)
+
+
+def _anchored(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
+    """All relative paths taken from `folder`."""
+
+    def source(item: SourceConfig) -> SourceConfig:
+        return item.model_copy(update={"path": folder / item.path})
+
+    def task(item: ValidationConfig) -> ValidationConfig:
+        changes = {"gallery": source(item.gallery), "query": source(item.query)}
+        return item.model_copy(update=changes)
+
+    return config.model_copy(
+        update={
+            "out": folder / config.out,
+            "sources": tuple(source(item) for item in config.sources),
+            "validation": tuple(task(item) for item in config.validation),
+        }
+    )

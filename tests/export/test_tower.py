@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("timm")
+pytest.importorskip("onnxscript")
+
+from edge.errors import BundleError, ConfigError  # noqa: E402
+from export.backbones import ImageTower, load_tower  # noqa: E402
+from export.datasets import Dataset, read_folder  # noqa: E402
+from export.embedding import onnx_embed, torch_embed  # noqa: E402
+from export.parity import (  # noqa: E402
+    GateData,
+    GateReport,
+    fp16_gate,
+    in_batches,
+    int8_gate,
+    largest_activation,
+    min_cosine,
+    onnx_gate,
+)
+from export.precision import to_fp16, to_int8  # noqa: E402
+from export.tower import tower_fingerprint, write_onnx  # noqa: E402
+from export.towers import open_tower  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def tower() -> ImageTower:
+    torch.manual_seed(1)
+    tower, _ = load_tower("timm:test_efficientnet", None, size=32, resize="stretch")
+    features = tower.features(torch.randn(64, 3, 32, 32)).detach()
+    tower.projection = torch.nn.Linear(features.shape[1], 16)
+    with torch.no_grad():
+        # random weights give nearly one vector for all pictures; centring spreads them
+        _, _, axes = torch.linalg.svd(features - features.mean(0), full_matrices=False)
+        tower.projection.weight.copy_(axes[:16])
+        tower.projection.bias.copy_(-axes[:16] @ features.mean(0))
+    return tower
+
+
+@pytest.fixture(scope="module")
+def exported(tower: ImageTower, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tower") / "tower.onnx"
+    write_onnx(tower, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_skus) -> GateData:
+    skus: Dataset = read_folder(write_skus(tmp_path_factory.mktemp("skus"), 6, 4))
+    return GateData(skus.where(lambda s: s.clean), skus.where(lambda s: not s.clean))
+
+
+def test_onnx_answers_as_torch_does_alone_and_in_a_batch(
+    tower: ImageTower, exported: Path, data: GateData
+) -> None:
+    report = onnx_gate(tower, exported, data.query_images(tower.preprocessing))
+    assert report.failures == ()
+    assert report.values["min_cosine"] > 0.99999
+
+
+def test_only_the_batch_is_dynamic_and_the_norm_is_in_the_graph(exported: Path) -> None:
+    import onnx
+
+    model = onnx.load(str(exported))
+    shape = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert shape == ["n", 3, 32, 32]
+    assert model.opset_import[0].version >= 17
+    images = np.random.default_rng(0).normal(size=(5, 3, 32, 32)).astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(onnx_embed(exported)(images), axis=1), 1, atol=1e-5)
+
+
+def test_a_collapsed_tower_does_not_pass(tower: ImageTower, data: GateData, tmp_path: Path) -> None:
+    flat = torch.nn.Linear(tower.projection.in_features, 16)
+    torch.nn.init.zeros_(flat.weight)
+    collapsed = ImageTower(tower.trunk, flat, tower.preprocessing)
+    write_onnx(collapsed, tmp_path / "flat.onnx")
+    report = onnx_gate(collapsed, tmp_path / "flat.onnx", data.query_images(tower.preprocessing))
+    with pytest.raises(BundleError, match=r"flat\.onnx.*collapsed"):
+        report.require(tmp_path / "flat.onnx")
+
+
+def test_int8_is_measured_with_both_galleries(
+    tower: ImageTower, exported: Path, data: GateData, tmp_path: Path
+) -> None:
+    spec = tower.preprocessing
+    to_int8(exported, tmp_path / "int8.onnx", data.query_images(spec))
+    report = int8_gate(exported, tmp_path / "int8.onnx", data, spec)
+    assert {"top1_fp32", "top1_int8", "top1_int8_queries_fp32_gallery"} <= set(report.values)
+    assert 0.5 < report.values["min_cosine"] < 1
+    assert (tmp_path / "int8.onnx").stat().st_size < exported.stat().st_size
+
+
+def test_int8_weights_keep_to_seven_bits(exported: Path, data: GateData, tmp_path: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    spec = load_tower("timm:test_efficientnet", None, size=32, resize="stretch")[0].preprocessing
+    to_int8(exported, tmp_path / "int8.onnx", data.query_images(spec))
+    weights = [
+        numpy_helper.to_array(t)
+        for t in onnx.load(str(tmp_path / "int8.onnx")).graph.initializer
+        if t.data_type == onnx.TensorProto.INT8 and t.dims
+    ]
+    assert max(int(np.abs(w.astype(int)).max()) for w in weights if w.ndim > 1) <= 64
+
+
+def test_fp16_agrees_and_an_injected_overflow_is_seen(
+    tower: ImageTower, exported: Path, data: GateData, tmp_path: Path
+) -> None:
+    spec = tower.preprocessing
+    to_fp16(exported, tmp_path / "fp16.onnx")
+    assert fp16_gate(tower, exported, tmp_path / "fp16.onnx", data, spec).failures == ()
+
+    class Loud(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 1e6
+
+    loud = ImageTower(torch.nn.Sequential(tower.trunk, Loud()), tower.projection, spec)
+    assert largest_activation(loud, data.query_images(spec)) > 3e4
+    report = fp16_gate(loud, exported, tmp_path / "fp16.onnx", data, spec)
+    assert any("overflows FP16" in failure for failure in report.failures)
+
+
+def test_a_failed_gate_names_the_file_and_the_value(tmp_path: Path) -> None:
+    report = GateReport({"min_cosine": 0.5}, ("min_cosine 0.500000 is below 0.999",))
+    with pytest.raises(BundleError, match=r"x\.onnx: min_cosine 0\.5"):
+        report.require(tmp_path / "x.onnx")
+    assert "FAILED" in report.line()
+
+
+def test_the_fingerprint_follows_weights_and_preprocessing(
+    tower: ImageTower, exported: Path, tmp_path: Path
+) -> None:
+    spec = tower.preprocessing
+    one = tower_fingerprint(exported, spec)
+    write_onnx(tower, tmp_path / "again.onnx")
+    assert tower_fingerprint(tmp_path / "again.onnx", spec) == one
+    assert tower_fingerprint(exported, spec.model_copy(update={"resize": "pad"})) != one
+    other = ImageTower(tower.trunk, torch.nn.Linear(tower.projection.in_features, 16), spec)
+    write_onnx(other, tmp_path / "other.onnx")
+    assert tower_fingerprint(tmp_path / "other.onnx", spec) != one
+
+
+def test_an_onnx_file_opens_with_its_preprocessing_beside_it(
+    tower: ImageTower, exported: Path, data: GateData
+) -> None:
+    about = exported.with_suffix(".json")
+    about.unlink(missing_ok=True)
+    with pytest.raises(ConfigError, match=r"tower\.json .* missing"):
+        open_tower(str(exported))
+    about.write_text(json.dumps({"preprocessing": tower.preprocessing.model_dump(mode="json")}))
+    opened = open_tower(str(exported))
+    images = data.query_images(opened.preprocessing)
+    assert min_cosine(opened.embed(images), in_batches(torch_embed(tower), images)) > 0.9999
+    about.write_text("{}")
+    with pytest.raises(ConfigError, match="no usable preprocessing"):
+        open_tower(str(exported))
+
+
+@pytest.mark.parametrize("name", ["nothing.onnx", "nowhere", "resnet50"])
+def test_a_tower_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        open_tower(name)
