@@ -110,11 +110,17 @@ def scenes(
     difficulty: Annotated[Literal["clean", "mild", "hard"], typer.Option()] = "mild",
     hard_share: Annotated[float, typer.Option(help="Share of families of near-twins.")] = 0.15,
     yolo_labels: Annotated[bool, typer.Option(help="Write labels for a detector, too.")] = False,
+    sample: Annotated[bool, typer.Option(help="Render the sample of `edge demo` instead.")] = False,
 ) -> None:
     """Render a store: shelf photos with ground truth, and one clean front a product."""
+    from export.scenes.sample import write_sample
     from export.scenes.writer import write_store
 
     with console.progress("render") as progress:
+        if sample:
+            write_sample(out, progress=progress)
+            print(f"{out}: the sample")
+            return
         write_store(
             out,
             seed=seed,
