@@ -28,7 +28,8 @@ class Scene:
     """A photo and its facings.
 
     `image` (H, W, 3) uint8 RGB; `xyxy` (N, 4) float32 in pixels, x2/y2 exclusive, tight around the
-    visible part; `sku_id` N ids; `slot` and `row` (N,) int32; `seed` as given.
+    visible part; `sku_id` N ids; `slot` and `row` (N,) int32: which product place, and which shelf
+    of which bay, a facing belongs to; `seed` as given.
     """
 
     image: NDArray[np.uint8]

@@ -31,6 +31,7 @@ def write_store(
     split: Split,
     skus: int = 240,
     photos: int = 20,
+    first_photo: int = 0,
     size_wh: tuple[int, int] = (1600, 1200),
     facings: tuple[int, int] = (80, 140),
     difficulty: Difficulty = "mild",
@@ -44,9 +45,10 @@ def write_store(
 
     Writes `fronts/<sku_id>.jpg`, `photos/NNNN.jpg`, `skus.csv`, with `yolo_labels` also
     `labels/NNNN.txt` (class 0, centre and size as fractions), and last `truth.jsonl`, a line a
-    photo: photo, width, height, facings of xyxy, sku_id, slot, row. Each file appears whole or not
-    at all. `progress(done, total)` is called after every front and photo. The same arguments give
-    the same files on a machine with the same typefaces.
+    photo: photo, width, height, facings of xyxy, sku_id, slot, row. Photo N is the scene of seed
+    N, from `first_photo` on. Each file appears whole or not at all. `progress(done, total)` is
+    called after every front and photo. The same arguments give the same files on a machine with
+    the same typefaces.
 
     Raises:
         ConfigError: an argument out of range.
@@ -69,7 +71,7 @@ def write_store(
             progress(done, total)
     write_bytes(out / "skus.csv", _skus_csv(catalog))
     lines = []
-    for number in range(photos):
+    for number in range(first_photo, first_photo + photos):
         scene = render_scene(
             catalog, number, size_wh=size_wh, facings=facings, difficulty=difficulty
         )
