@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from edge.atomic import make_folder, write_bytes, write_text
 from edge.errors import ConfigError, OutputError
 from edge.manifest import Preprocessing
 from export.backbones import ImageTower, Provenance, load_tower
-from export.datasets import Dataset
-from export.embedding import embed_samples, torch_embed
+from export.embedding import torch_embed
 from export.images import ImageCache
 from export.losses import Objective
-from export.metrics import hits, rank
 from export.parameters import parameter_groups, start_projection, train_mode
 from export.sampling import BatchSampler, class_ids
-from export.training_config import FinetuneConfig, SourceConfig
-from export.training_data import Loader, open_source, training_source
+from export.training_config import FinetuneConfig
+from export.training_data import Loader, training_source
+from export.training_plot import course
 from export.training_state import (
     Clock,
     Ema,
@@ -33,13 +33,18 @@ from export.training_state import (
     lr_factor,
     save_checkpoint,
 )
+from export.validation import measure, open_tasks
 
+CHECKPOINT, BEST, START = "checkpoint.pt", "best.pt", "start.pt"
 Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneResult:
-    """The finished run: averaged weights in `checkpoint`, one history row a measurement."""
+    """The finished run: averaged weights in `checkpoint`, one history row a measurement.
+
+    Beside it stand `best.pt` (the best mean of the validation tasks) and `start.pt`.
+    """
 
     checkpoint: Path
     history: tuple[dict[str, Any], ...]
@@ -74,7 +79,7 @@ class _Run:
     def __init__(self, config: FinetuneConfig, report: Report) -> None:
         self.config, self.report = config, report
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.file = config.out / "checkpoint.pt"
+        self.file = config.out / CHECKPOINT
         self.history: list[dict[str, Any]] = []
         self.clock = Clock(config.steps, config.minutes)
         _prepare_folder(config)
@@ -84,13 +89,13 @@ class _Run:
         classes = len(class_ids(ordered))
         ordered += [s for s, last in zip(sources, contrasted, strict=True) if last]
         self.sampler = BatchSampler(ordered, class_ids(ordered), config.seed)
-        self.validation = [
-            (v.name, _limited(v.gallery, None), _limited(v.query, v.limit))
-            for v in config.validation
-        ]
+        self.tasks = open_tasks(config.validation)
+        self.losses: list[dict[str, Any]] = []
         tower, self.provenance = _build(config)
-        if load_checkpoint(self.file) is None:
+        if not self.file.exists():
             start_projection(tower, ordered, config)
+            start = {"config": config.model_dump_json(), "ema": tower.state_dict()}
+            save_checkpoint(config.out / START, start)
         self.tower = tower.to(self.device, memory_format=torch.channels_last)
         self.objective = Objective(config.dim, classes, config.loss).to(self.device)
         self.ema = Ema(self.tower, config.ema)
@@ -109,7 +114,7 @@ class _Run:
         except (KeyError, RuntimeError, ValueError) as error:
             raise ConfigError(f"{self.file}: of another run or shape: {error}") from error
         self.ema.updates = state["updates"]
-        self.history = state["history"]
+        self.history, self.losses = state["history"], state.get("losses", [])
         self.clock.resume(state["step"], state["seconds"])
 
     def train(self) -> None:
@@ -128,31 +133,34 @@ class _Run:
             now = time.monotonic()
             if now - shown > 10:
                 shown = now
+                self.losses.append(row)
                 self.report({"kind": "step", **row})
             if now - validated > config.validate_minutes * 60:
-                self.validate()
+                if self.validate():
+                    break
                 validated = time.monotonic()
             if now - saved > config.checkpoint_minutes * 60:
                 self._save(last=False)
                 saved = time.monotonic()
-        self.validate()
+        if not self.history or self.history[-1]["step"] != clock.step:
+            self.validate()
         self._save(last=True)
+        write_bytes(config.out / "course.png", course(self.history, self.losses))
 
-    def validate(self) -> None:
-        row: dict[str, Any] = {"step": self.clock.step, "seconds": round(self.clock.seconds)}
-        spec = self.tower.preprocessing
+    def validate(self) -> bool:
+        """Measures the averaged weights and keeps the best; true when it is time to stop."""
         embed = torch_embed(self.ema.module, bf16=self.config.precision == "bf16")
-        for name, gallery, query in self.validation:
-            labels = {label: i for i, label in enumerate(gallery.labels)}
-            ranking = rank(
-                embed_samples(gallery.samples, embed, spec),
-                np.array([labels[s.label] for s in gallery.samples]),
-                embed_samples(query.samples, embed, spec),
-            )
-            truth = np.array([labels[s.label] for s in query.samples])
-            row[name] = round(float(hits(ranking, truth, 1).mean()), 4)
+        measured = measure(self.tasks, embed, self.tower.preprocessing)
+        row = {"step": self.clock.step, "seconds": round(self.clock.seconds), **measured}
         self.history.append(row)
         self.report({"kind": "validation", **row})
+        means = [past.get("mean", 0.0) for past in self.history]
+        if self.tasks and means[-1] >= max(means):
+            state = {"config": self.config.model_dump_json(), "ema": self.ema.module.state_dict()}
+            self._write(self.config.out / BEST, state, last=False)
+        patience = self.config.patience
+        since = len(means) - 1 - means.index(max(means))
+        return bool(self.tasks) and patience is not None and since >= patience
 
     def _spec(self) -> Preprocessing:
         spec: Preprocessing = self.tower.preprocessing
@@ -195,13 +203,17 @@ class _Run:
             "seconds": self.clock.seconds,
             "updates": self.ema.updates,
             "history": self.history,
+            "losses": self.losses,
             "model": self.tower.state_dict(),
             "ema": self.ema.module.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        self._write(self.file, state, last=last)
+
+    def _write(self, file: Path, state: dict[str, Any], *, last: bool) -> None:
         try:
-            save_checkpoint(self.file, state)
+            save_checkpoint(file, state)
         except OutputError as error:
             if last:
                 raise
@@ -227,23 +239,7 @@ def _teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
     return teacher
 
 
-def _limited(config: SourceConfig, limit: int | None) -> Dataset:
-    dataset = open_source(config)
-    if limit is None or len(dataset.samples) <= limit:
-        return dataset
-    order = np.random.default_rng(0).permutation(len(dataset.samples))[:limit]
-    return Dataset(
-        dataset.name,
-        tuple(dataset.samples[int(i)] for i in sorted(order)),
-        dataset.source,
-        dataset.licence,
-    )
-
-
 def _prepare_folder(config: FinetuneConfig) -> None:
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(json.loads(config.model_dump_json()), indent=1)
-        (config.out / "config.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{config.out}: {error.strerror or error}") from error
+    make_folder(config.out)
+    text = json.dumps(json.loads(config.model_dump_json()), indent=1)
+    write_text(config.out / "config.json", text)

@@ -78,7 +78,10 @@ class SizeStep(_Section):
 
 
 class FinetuneConfig(_Section):
-    """A run. Length: `steps`, or wall time `minutes` (then batches, not results, repeat)."""
+    """A run. Length: `steps`, or wall time `minutes` (then batches, not results, repeat).
+
+    It ends early after `patience` validations without a better mean.
+    """
 
     out: Path
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
@@ -116,6 +119,7 @@ class FinetuneConfig(_Section):
     cache_side: int = Field(default=320, ge=32)
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     validate_minutes: float = Field(default=10.0, gt=0)
+    patience: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _one_length(self) -> FinetuneConfig:

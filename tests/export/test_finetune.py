@@ -46,7 +46,10 @@ def test_a_run_learns_and_its_checkpoint_gives_the_averaged_tower(
     rows: list[dict[str, Any]] = []
     result = finetune(_config(data, tmp_path, steps=25), rows.append)
     assert result.history[-1]["fronts"] > 0.8
-    assert (tmp_path / "config.json").is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "config.json", "start.pt", "best.pt", "checkpoint.pt", "course.png",
+    }  # fmt: skip
+    assert load_finetuned(tmp_path / "best.pt")[0].preprocessing.size == 32
     tower, provenance = load_finetuned(result.checkpoint)
     assert provenance.model == TINY
     with torch.inference_mode():
@@ -90,6 +93,15 @@ def test_a_killed_run_goes_on_where_it_was_saved(
     assert two["step"] == 6
     for key, value in one["ema"].items():
         torch.testing.assert_close(two["ema"][key], value, msg=key)
+
+
+def test_a_run_that_stops_improving_ends_early(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.finetune.measure", lambda *_: {"fronts": 0.5, "mean": 0.5})
+    config = _config(data, tmp_path, steps=500, validate_minutes=1e-9, patience=3)
+    result = finetune(config)
+    assert [row["step"] for row in result.history] == [1, 2, 3, 4]
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(
