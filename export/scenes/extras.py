@@ -6,7 +6,7 @@ import numpy as np
 
 from export.scenes.lettering import Type, text_mask
 from export.scenes.marks import burst, leaf, sun
-from export.scenes.paint import Image, Palette, Rect, mix, paste_mask, readable
+from export.scenes.paint import Image, Palette, Rect, mix, noise_field, paste_mask, readable
 from export.scenes.plates import mean_colour, overlap, plate
 from export.scenes.strokes import ellipse, line, polygon
 from export.scenes.words import Rgb
@@ -28,11 +28,17 @@ def draw_extras(
     locale: str,
     palette: Palette,
     taken: tuple[Rect, ...],
+    *,
+    window: bool,
 ) -> None:
-    """Add up to four small elements to a label's face, in place, away from `taken`.
+    """Add a few small elements to a label's face, in place, away from `taken`.
+
+    `window` allows a clear pane that shows the contents.
 
     They depend on the generator's state and the palette only, so that siblings share them.
     """
+    if rng.random() < 0.2 and window:
+        _window(face, rng, taken)
     if rng.random() < 0.35:
         _claim(face, rng, locale, palette, taken)
     if rng.random() < 0.25:
@@ -45,13 +51,31 @@ def draw_extras(
         _rules(face, rng, palette, taken)
 
 
-def _free(rng: np.random.Generator, wide: float, tall: float, taken: tuple[Rect, ...]) -> Rect:
-    """The least occupied of a few random rectangles of a size."""
+def _free(
+    rng: np.random.Generator, wide: float, tall: float, taken: tuple[Rect, ...]
+) -> Rect | None:
+    """The least occupied of some random rectangles of a size; None where all are occupied."""
     spots: list[Rect] = []
     for _ in range(30):
         x, y = float(rng.uniform(0.03, 0.97 - wide)), float(rng.uniform(0.03, 0.92 - tall))
         spots.append((x, y, x + wide, y + tall))
-    return min(spots, key=lambda spot: sum(overlap(spot, other) for other in taken))
+    used = [sum(overlap(spot, other) for other in taken) for spot in spots]
+    best = int(np.argmin(used))
+    return spots[best] if used[best] < 0.3 * wide * tall else None
+
+
+def _window(face: Image, rng: np.random.Generator, taken: tuple[Rect, ...]) -> None:
+    height, width = face.shape[:2]
+    rect = _free(rng, float(rng.uniform(0.3, 0.6)), float(rng.uniform(0.1, 0.2)), taken)
+    if rect is None:
+        return
+    mask = np.zeros((height, width, 3), np.uint8)
+    plate(mask, rect, str(rng.choice(["ellipse", "rect", "disc"])), (255, 255, 255))
+    colours: tuple[Rgb, ...] = ((150, 96, 52), (214, 180, 120), (120, 70, 40), (230, 220, 190))
+    contents = np.array(colours[int(rng.integers(4))], np.float32)
+    texture = contents * (0.5 + 0.8 * noise_field(rng, height, width, 26)[..., None])
+    inside = mask[..., 0] > 127
+    face[inside] = np.clip(texture, 0, 255).astype(np.uint8)[inside]
 
 
 def _claim(
@@ -60,6 +84,8 @@ def _claim(
     claims = _CLAIMS[locale]
     text = claims[int(rng.integers(len(claims)))]
     rect = _free(rng, float(rng.uniform(0.35, 0.6)), 0.05, taken)
+    if rect is None:
+        return
     if rng.random() < 0.4:
         plate(face, rect, "rect", palette.accent)
     builtin = "builtin:italic" if locale in ("en", "de", "fr") else "builtin:uni"
@@ -73,6 +99,8 @@ def _crest(
     height, width = face.shape[:2]
     size = float(rng.uniform(0.18, 0.3))
     rect = _free(rng, size, size * width / height, taken)
+    if rect is None:
+        return
     x, y = (rect[0] + rect[2]) / 2 * width, (rect[1] + rect[3]) / 2 * height
     radius = size * width / 2
     kind = int(rng.integers(4))
@@ -127,6 +155,8 @@ def _rules(
     """A block of small print, as grey lines."""
     height, width = face.shape[:2]
     rect = _free(rng, float(rng.uniform(0.25, 0.5)), 0.09, taken)
+    if rect is None:
+        return
     ink = mix(mean_colour(face, rect), readable(palette.ink, mean_colour(face, rect)), 0.7)
     for row in range(5):
         y = (rect[1] + (rect[3] - rect[1]) * (row + 0.5) / 5) * height

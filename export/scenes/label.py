@@ -117,12 +117,14 @@ def draw_label(sku: Sku, height: int, width: int, *, wide: bool, inset: float = 
     logo, product, variant, art = layouts[int(rng.integers(len(layouts)))]
     _illustrate(face, rng, sku, palette, art, art_style, cue in ("ground", "both"))
     own = np.random.default_rng([sku.family.seed, 3])
-    draw_extras(face, own, sku.family.brand.locale, palette, (logo, product, variant, art))
+    taken = (logo, product, variant)
+    boxy = sku.kind in ("box", "pouch")
+    draw_extras(face, own, sku.family.brand.locale, palette, taken, window=boxy)
     word_type = pick_type(rng, "latin")
     _variant_band(image, face, rng, sku, palette, variant, word_type, cue in ("band", "both"))
     _logo(face, sku.brand, logo_type, rise, logo, logo_shape, palette)
     _word(face, sku.family.product.word(sku.family.brand.locale), word_type, product, palette.ink)
-    _small_print(face, rng, sku, palette, (logo, variant, product))
+    _small_print(face, rng, sku, palette, taken)
     return image
 
 

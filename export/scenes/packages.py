@@ -11,7 +11,6 @@ from export.scenes.label import draw_label
 from export.scenes.paint import mix, noise_field
 from export.scenes.revolved import draw_revolved
 from export.scenes.strokes import ellipse
-from export.scenes.words import Rgb
 
 Rgba = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -44,13 +43,10 @@ def draw_package(sku: Sku, height_px: int, turn_deg: float = 0.0) -> Rgba:
 
 
 def _box(sku: Sku, rng: np.random.Generator, height: int, width: int) -> Rgba:
-    style = str(rng.choice(["plain", "plain", "plain", "window", "hanger", "flap"]))
+    style = str(rng.choice(["plain", "plain", "plain", "plain", "hanger", "flap"]))
     if sku.category[2] in ("Juice", "Yogurt"):
         style = str(rng.choice(["gable", "brick"]))
-    label = draw_label(sku, height, width, wide=_is_wide(sku))
-    if style == "window":
-        _window(label, sku, rng)
-    colour = label.astype(np.float32)
+    colour = draw_label(sku, height, width, wide=_is_wide(sku)).astype(np.float32)
     light = np.ones((height, width), np.float32)
     edge = max(1, height // 120)
     light[:edge], light[-edge:] = 1.25, 0.7
@@ -76,19 +72,6 @@ def _rounded(height: int, width: int, radius: int) -> NDArray[np.uint8]:
     cv2.rectangle(inner, (radius, radius), (width - 1 - radius, height - 1 - radius), 255, -1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.dilate(inner, kernel), np.uint8)
-
-
-def _window(label: NDArray[np.uint8], sku: Sku, rng: np.random.Generator) -> None:
-    """A clear pane that shows the contents, low on the front."""
-    height, width = label.shape[:2]
-    wide, tall = float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.08, 0.16))
-    y, x = float(rng.uniform(0.78, 0.84)), float(rng.uniform(0.4, 0.6))
-    mask = np.zeros((height, width), np.uint8)
-    ellipse(mask, x * width, y * height, wide * width / 2, tall * height / 2, (255, 255, 255))
-    grain = noise_field(rng, height, width, 26)[..., None]
-    contents: Rgb = ((150, 96, 52), (214, 180, 120), (120, 70, 40))[int(rng.integers(3))]
-    texture = np.array(contents, np.float32) * (0.5 + 0.8 * grain)
-    label[mask > 127] = np.clip(texture, 0, 255).astype(np.uint8)[mask > 127]
 
 
 def _gable(

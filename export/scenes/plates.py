@@ -60,7 +60,7 @@ def splash(image: Image, rect: Rect, rng: np.random.Generator, colour: Rgb) -> N
     height, width = image.shape[:2]
     x, y = (rect[0] + rect[2]) / 2 * width, (rect[1] + rect[3]) / 2 * height
     rx, ry = (rect[2] - rect[0]) / 2 * width, (rect[3] - rect[1]) / 2 * height
-    turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    turns = np.linspace(0, 2 * np.pi, 160, endpoint=False)
     reach = 0.85 + 0.12 * np.sin(turns * int(rng.integers(4, 11)) + float(rng.uniform(0, 6)))
     corners = np.stack([x + rx * reach * np.cos(turns), y + ry * reach * np.sin(turns)], 1)
     cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)

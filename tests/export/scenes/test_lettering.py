@@ -14,7 +14,6 @@ from export.scenes.catalog import build_catalog
 from export.scenes.lettering import TYPEFACES, Type, arc, pick_type, script_of, text_mask
 from export.scenes.words import FLAVOURS, PRODUCT_TYPES
 
-
 # Typefaces of the tests stay alive: OpenCV mixes up the glyphs of faces that were freed.
 _kept: list[object] = []
 
