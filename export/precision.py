@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +27,15 @@ FP32_ISLANDS = (
     "Pow",
     "Clip",
 )
+_TAIL = {*FP32_ISLANDS, "Expand", "Shape", "Concat", "Reshape", "Max", "Mul", "Gemm", "MatMul"}
 
 
-def to_int8(
-    fp32: Path, out: Path, calibration: F32, *, keep_fp32: Sequence[str] = (), batch: int = 16
-) -> None:
-    """Static QDQ quantisation, calibrated on (n, 3, S, S) float32 store crops.
+def to_int8(fp32: Path, out: Path, calibration: F32, *, batch: int = 16) -> None:
+    """Static QDQ quantisation, calibrated on (n, 3, S, S) float32 store crops, n ≥ 1.
 
     Activations are unsigned, weights signed a channel with `reduce_range`: seven bits cannot
-    saturate the 16-bit sums of processors without VNNI. Nodes named in `keep_fp32`, and the final
-    normalisation, stay in FP32.
+    saturate the 16-bit sums of processors without VNNI. ReLU and clipping are folded into the
+    quantisation before them. Projection and normalisation at the end stay in FP32.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -47,17 +48,18 @@ def to_int8(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     name = onnx.load(str(fp32), load_external_data=False).graph.input[0].name
+    # the calibrator stacks what it saw, so all batches have one size
+    padded = np.resize(calibration, (-(-len(calibration) // batch) * batch, *calibration.shape[1:]))
 
     class _Crops(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._parts = iter(np.array_split(calibration, max(1, len(calibration) // batch)))
+            self._parts = iter(range(0, len(padded), batch))
 
         def get_next(self) -> dict[str, F32] | None:
-            part = next(self._parts, None)
-            return None if part is None else {name: np.ascontiguousarray(part)}
+            at = next(self._parts, None)
+            return None if at is None else {name: padded[at : at + batch]}
 
-    logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
         prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
         quantize_static(
@@ -70,8 +72,7 @@ def to_int8(
             per_channel=True,
             reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool"],
-            nodes_to_exclude=list(keep_fp32),
+            nodes_to_exclude=_tail(onnx.load(str(prepared)).graph),
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
         write_bytes(out, quantised.read_bytes())
@@ -96,3 +97,29 @@ def to_fp16(fp32: Path, out: Path) -> None:
         model, keep_io_types=True, op_block_list=list(FP32_ISLANDS), disable_shape_infer=False
     )
     write_bytes(out, converted.SerializeToString())
+
+
+def _tail(graph: Any) -> list[str]:
+    """Names of the nodes from the projection to the output: cheap, and the most sensitive."""
+    makers = {output: node for node in graph.node for output in node.output}
+    names: list[str] = []
+    open_tensors = [output.name for output in graph.output]
+    while open_tensors:
+        node = makers.get(open_tensors.pop())
+        if node is not None and node.op_type in _TAIL and node.name not in names:
+            names.append(node.name)
+            # a projection ends the tail; what feeds it is the trunk
+            if node.op_type not in ("Gemm", "MatMul"):
+                open_tensors += node.input
+    return names
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(max(logging.ERROR, level))
+    try:
+        yield
+    finally:
+        root.setLevel(level)
