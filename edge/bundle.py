@@ -79,7 +79,7 @@ def _read_manifest(folder: Path) -> bytes:
 def _parse(path: Path, text: bytes) -> Manifest:
     try:
         data: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(data, dict):
         raise BundleError(f"{path}: must hold one JSON object")
@@ -90,11 +90,19 @@ def _parse(path: Path, text: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(p) for p in e['loc']) or 'manifest'}: {e['msg']}"
-            for e in error.errors()
-        ]
-        raise BundleError(f"{path}: {'; '.join(problems)}") from error
+        raise BundleError(f"{path}: {mistakes(error)}") from error
+
+
+def mistakes(error: ValidationError) -> str:
+    """All that is wrong with a manifest in one line, each with its key path."""
+    return "; ".join(
+        f"{'.'.join(_printable(str(p)) for p in e['loc']) or 'manifest'}: {e['msg']}"
+        for e in error.errors()
+    )
+
+
+def _printable(key: str) -> str:
+    return key if key.isprintable() else repr(key)
 
 
 def _verify_files(folder: Path, manifest: Manifest) -> None:
@@ -102,15 +110,17 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
     present = {
         p.relative_to(folder).as_posix()
         for p in folder.rglob("*")
-        if (p.is_symlink() or p.is_file()) and p.name != MANIFEST
+        if p.is_symlink() or not p.is_dir()
     }
-    extra = sorted(present - set(manifest.files))
+    extra = sorted(present - set(manifest.files) - {MANIFEST})
     if extra:
         raise BundleError(f"{folder / extra[0]}: not named in the manifest")
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(root):
             raise BundleError(f"{path}: leads out of the bundle's folder")
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path}: not a regular file")
         try:
             actual = sha256(path)
         except FileNotFoundError as error:

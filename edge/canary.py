@@ -67,7 +67,7 @@ def check(
             f"{where}: embeddings have collapsed: spread {measured_spread:.4f} < {spec.min_spread}"
         )
     found, _ = detector.detect(read_png(bundle.path / spec.scene))
-    boxes = np.asarray(golden["boxes"][precision[0]], dtype=np.float32).reshape(-1, 4)
+    boxes = _array(bundle, golden, "boxes", precision[0], ("n", 4))
     agreement = box_agreement(found.xyxy, boxes)
     if not agreement >= spec.min_box_agreement:
         raise BundleError(
@@ -109,18 +109,29 @@ def read_png(path: Path) -> U8:
 def _golden(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text())
-        return {"embeddings": data["embeddings"], "boxes": data["boxes"]}
+        return {"embeddings": dict(data["embeddings"]), "boxes": dict(data["boxes"])}
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: golden outputs cannot be read: {error!r}") from error
 
 
 def _array(
-    bundle: Bundle, golden: dict[str, Any], kind: str, precision: str, shape: tuple[int, ...]
+    bundle: Bundle,
+    golden: dict[str, Any],
+    kind: str,
+    precision: str,
+    shape: tuple[int | str, ...],
 ) -> F32:
+    """The golden array of a kind; a str in ``shape`` stands for any length."""
     path = bundle.path / bundle.manifest.canary.golden
     if precision not in golden[kind]:
         raise BundleError(f"{path}: no golden {kind} for {precision}")
-    array = np.asarray(golden[kind][precision], dtype=np.float32)
-    if array.shape != shape:
+    try:
+        array = np.asarray(golden[kind][precision], dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{path}: golden {kind} for {precision} are no array") from error
+    fits = len(array.shape) == len(shape) and all(
+        isinstance(s, str) or s == n for s, n in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
         raise BundleError(f"{path}: golden {kind} must be {shape}, got {array.shape}")
     return array

@@ -22,6 +22,8 @@ def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise ValueError(f"{name!r} leaves the bundle's folder")
+    if not name.isprintable():
+        raise ValueError(f"{name!r} has characters that cannot be printed")
     return name
 
 
@@ -58,7 +60,7 @@ class ScalePolicy(_Model):
     facing_px: tuple[float, float] = (18.0, 110.0)
     enough_coverage: Unit = 0.35
     max_tiles: int = Field(default=48, ge=1)
-    overlap: Unit = 0.2
+    overlap: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
 
     @model_validator(mode="after")
     def _ordered(self) -> ScalePolicy:
