@@ -18,10 +18,11 @@ from edge.camera.source import read_image
 from edge.console import Progress
 from edge.demo import SAMPLE
 from edge.enrolment import build_from_folder
-from edge.errors import ConfigError
+from edge.errors import ConfigError, InferenceError
 from edge.gallery.gallery import Gallery
 from edge.pipeline import Models, Pipeline
-from edge.types import Frame, FrameResult
+from edge.types import F32, U8, Frame, FrameResult
+from edge.vision.embedder import Embedder
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -111,11 +112,7 @@ def run_bench(
     if count == 0:
         raise ConfigError(f"{source}: no product found, nothing to time")
     detector_run = models.detector.bare_run(pixels)
-    tower_runs = {
-        size: models.embedder.bare_run(pixels, result.detections.xyxy, size)
-        for size in _BATCHES
-        if size <= max(count, 1)
-    }
+    tower_runs = _tower_runs(models.embedder, pixels, result.detections.xyxy)
     frame_ms: list[float] = []
     detector_ms: list[float] = []
     tower_ms: dict[int, list[float]] = {size: [] for size in tower_runs}
@@ -142,6 +139,24 @@ def run_bench(
         bundle=loaded.bundle_id,
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
     )
+
+
+def _tower_runs(embedder: Embedder, pixels: U8, xyxy: F32) -> dict[int, Callable[[], None]]:
+    """The bare tower by batch size, each run once; sizes that the provider refuses are left out."""
+    runs: dict[int, Callable[[], None]] = {}
+    for size in _BATCHES:
+        run = embedder.bare_run(pixels, xyxy, size)
+        try:
+            run()
+        except InferenceError:
+            # TensorRT takes no batch beyond its profile
+            if not runs:
+                raise
+            break
+        runs[size] = run
+        if size >= len(xyxy):
+            break
+    return runs
 
 
 def _timed_frame(pipeline: Pipeline, frame: Frame) -> tuple[float, FrameResult]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +11,13 @@ import numpy as np
 
 from edge import canary
 from edge.bundle import Bundle
-from edge.errors import GalleryError
+from edge.errors import BundleError, EdgeError, GalleryError, InferenceError
 from edge.gallery.gallery import Gallery
 from edge.gallery.matcher import Matcher
 from edge.manifest import Precision
 from edge.timing import Stopwatch
 from edge.types import Detections, Frame, FrameResult, Matches
-from edge.vision.detector import Detector
+from edge.vision.detector import TILE_BATCH, Detector
 from edge.vision.embedder import Embedder
 from edge.vision.session import SessionOptions, open_session
 
@@ -53,15 +55,18 @@ class Models:
             BundleError: when a model does not fit its manifest or its canary.
         """
         manifest = bundle.manifest
-        options = SessionOptions(threads, cache)
+        options = SessionOptions(threads, cache, (1, TILE_BATCH))
         finder, found = open_session(bundle.path, manifest.detector.variants, provider, options)
         options = SessionOptions(threads, cache, manifest.tower.batch_sizes)
         tower, used = open_session(bundle.path, manifest.tower.variants, provider, options)
-        detector = Detector(finder, manifest.detector, scale)
-        embedder = Embedder(tower, manifest.tower)
-        # a fixed scale is the camera's choice; the goldens were made with the manifest's
-        probe = detector if scale is None else Detector(finder, manifest.detector)
-        report = canary.check(bundle, probe, embedder, (found.precision, used.precision))
+        with naming(bundle.path / found.file):
+            detector = Detector(finder, manifest.detector, scale)
+            # a fixed scale is the camera's choice; the goldens were made with the manifest's
+            probe = detector if scale is None else Detector(finder, manifest.detector)
+        with naming(bundle.path / used.file):
+            embedder = Embedder(tower, manifest.tower)
+        with naming(bundle.path):
+            report = canary.check(bundle, probe, embedder, (found.precision, used.precision))
         return cls(bundle, detector, embedder, used.precision, report)
 
 
@@ -135,6 +140,18 @@ class Pipeline:
         embeddings = self._models.embedder.embed(frame.image, detections.xyxy, watch)
         with watch.stage("match"):
             return self._gallery.match(embeddings, self._matcher)
+
+
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Put ``path`` in front of an error about a model that does not say which file it means."""
+    try:
+        yield
+    except (BundleError, InferenceError) as error:
+        if str(path) in str(error):
+            raise
+        named: EdgeError = type(error)(f"{path}: {error}")
+        raise named from error
 
 
 def _unmatched(count: int) -> Matches:

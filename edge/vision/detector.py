@@ -21,7 +21,8 @@ log = logging.getLogger("edge.vision")
 
 _EDGE_PX = 2.0
 _COVERED = 0.5
-_TILE_BATCH = 4
+TILE_BATCH = 4
+"""Tiles a run, where the model's batch is dynamic."""
 _COPY_GAP = 16
 
 
@@ -48,9 +49,10 @@ class Detector:
         if len(given.shape) != 4 or any(
             n not in (None, e) for n, e in zip(given.shape[1:], expected, strict=True)
         ):
-            raise BundleError(f"detector input must be (batch, {expected}), got {given.shape}")
+            wanted = ", ".join(str(n) for n in expected)
+            raise BundleError(f"detector input must be (batch, {wanted}), got {given.shape}")
         decode.check_output(outputs[0].shape, spec)
-        self._batch = _TILE_BATCH if given.shape[0] is None else int(given.shape[0])
+        self._batch = TILE_BATCH if given.shape[0] is None else int(given.shape[0])
         self._fixed_batch = given.shape[0] is not None
 
     @property
@@ -110,11 +112,14 @@ class Detector:
         with watch.stage("letterbox"):
             canvas = preprocess.blank(self._spec.input_wh)
             along_x = width <= height
+            sides = [max(1, round((width if along_x else height) * s.factor)) for s in scales]
+            free = self._spec.input_wh[0 if along_x else 1] - sum(sides)
+            gap = max(0, min(_COPY_GAP, free // (len(scales) - 1)))
             at, placed = 0, []
-            for scale in scales:
+            for scale, side in zip(scales, sides, strict=True):
                 corner = (at, 0) if along_x else (0, at)
                 placed.append(preprocess.paste(canvas, image, scale.factor, at_xy=corner))
-                at += int((width if along_x else height) * scale.factor) + _COPY_GAP
+                at += side + gap
             batch = self._padded(
                 preprocess.to_tensor(canvas, self._spec.layout, self._spec.value_range)
             )

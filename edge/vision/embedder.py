@@ -49,7 +49,7 @@ class Embedder:
         ``watch`` gets the stages crops and tower.
 
         Raises:
-            InferenceError: when the tower gives NaN or infinite values.
+            InferenceError: when the tower gives NaN, infinite or zero vectors.
         """
         watch = watch or Stopwatch()
         vectors = np.empty((len(xyxy), self._spec.dim), dtype=np.float32)
@@ -57,7 +57,7 @@ class Embedder:
             with watch.stage("crops"):
                 batch = preprocess.crops(image, xyxy[part], self._spec.preprocessing)
             with watch.stage("tower"):
-                vectors[part] = self._session.run(batch)[0]
+                vectors[part] = self._run(batch)
         return self._checked(vectors)
 
     def embed_images(self, images: Sequence[U8]) -> Embeddings:
@@ -72,7 +72,7 @@ class Embedder:
                 )
                 for image in images[part]
             ]
-            vectors[part] = self._session.run(np.concatenate(batch))[0]
+            vectors[part] = self._run(np.concatenate(batch))
         return self._checked(vectors)
 
     def bare_run(self, image: U8, xyxy: F32, batch_size: int) -> Callable[[], None]:
@@ -86,13 +86,24 @@ class Embedder:
 
         return run
 
+    def _run(self, batch: F32) -> F32:
+        output = self._session.run(batch)[0]
+        if output.shape != (len(batch), self._spec.dim):
+            # a model may leave its output's shape open until it runs
+            raise BundleError(
+                f"tower output must be {(len(batch), self._spec.dim)}, got {output.shape}"
+            )
+        return np.asarray(output, dtype=np.float32)
+
     def _checked(self, vectors: F32) -> Embeddings:
-        if not np.isfinite(vectors).all():
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all():
             raise InferenceError(
                 f"tower on {self._session.provider} gave NaN or infinite embeddings"
             )
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return Embeddings(vectors / np.maximum(norms, 1e-12), self._spec.fingerprint)
+        if not (norms > 1e-12).all():
+            raise InferenceError(f"tower on {self._session.provider} gave embeddings of length 0")
+        return Embeddings(vectors / norms, self._spec.fingerprint)
 
 
 def buckets(count: int, sizes: Sequence[int]) -> Iterator[slice]:

@@ -22,6 +22,7 @@ from edge.types import Detections
 _CHOICE = re.compile(r"^(shrink|tiles)@(\d+(?:\.\d+)?)$")
 _PYRAMID = (0.5, 0.28, 0.16)
 _MAX_ENLARGE = 2.0
+_MAX_TILE_FACTOR = 8.0
 _CLEARLY_BETTER = 1.1
 
 
@@ -63,6 +64,8 @@ def parse_scale(text: str, whole: float) -> Scale | None:
             f"scale {text!r} is not known (auto, whole, shrink, tiles, shrink@FACTOR, tiles@FACTOR)"
         )
     factor = float(found[2])
+    if found[1] == "tiles" and factor > _MAX_TILE_FACTOR:
+        raise ConfigError(f"scale {text!r}: tiles are enlarged at most {_MAX_TILE_FACTOR:g} times")
     return Scale(found[1], min(factor, whole) if found[1] == "shrink" else factor)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import InferenceError
+from edge.errors import ConfigError, InferenceError
 from edge.manifest import Variant
 from edge.types import F32
 from edge.vision.binding import DeviceBinding
@@ -91,12 +91,13 @@ def open_session(
     """Load the variant that fits the provider; with ``auto`` the best provider that really works.
 
     Raises:
+        ConfigError: when there is no provider of that name.
         InferenceError: when the provider asked for by name is not installed, does not start, or has
             no file in the bundle; or when no provider works.
     """
     options = options or SessionOptions()
     if provider not in ("auto", *BEST_FIRST):
-        raise InferenceError(
+        raise ConfigError(
             f"provider {provider!r} is not known (choose auto, {', '.join(BEST_FIRST)})"
         )
     installed = available_providers()
@@ -142,6 +143,8 @@ class OrtSession:
             chain = _provider_chain(ort, provider, path, settings, options)
             with engine_build_logged(provider, path, chain):
                 self._session = ort.InferenceSession(str(path), settings, providers=chain)
+        except InferenceError:
+            raise
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
             raise InferenceError(f"{path}: {provider} cannot load it: {_first(error)}") from error
         self._session.disable_fallback()
@@ -150,7 +153,7 @@ class OrtSession:
             raise InferenceError(
                 f"{path}: asked for provider {provider}, but onnxruntime put {actual} in its place"
             )
-        self._signature = _read_signature(self._session)
+        self._signature = _read_signature(self._session, path)
         self._binding = DeviceBinding(ort, self._session, "cuda") if provider in _GPU else None
 
     @property
@@ -191,16 +194,19 @@ def _first(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _read_signature(session: Any) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:
+def _read_signature(session: Any, path: Path) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:
     def spec(arg: Any) -> TensorSpec:
         shape = tuple(n if isinstance(n, int) else None for n in arg.shape)
         return TensorSpec(arg.name, shape, arg.type)
 
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise InferenceError(f"a model must have one input, got {[i.name for i in inputs]}")
+        names = [i.name for i in inputs]
+        raise InferenceError(f"{path}: a model must have one input, got {names}")
     if inputs[0].type != "tensor(float)":
-        raise InferenceError(f"input {inputs[0].name} must be float32, got {inputs[0].type}")
+        raise InferenceError(
+            f"{path}: input {inputs[0].name} must be float32, got {inputs[0].type}"
+        )
     return spec(inputs[0]), tuple(spec(o) for o in session.get_outputs())
 
 
@@ -219,6 +225,6 @@ def _provider_chain(
     if provider == "cuda":
         return [cuda, cpu]
     # TensorRT's profile needs the shapes before its session exists: read them on the CPU
-    given, _ = _read_signature(ort.InferenceSession(str(path), settings, providers=[cpu]))
+    given, _ = _read_signature(ort.InferenceSession(str(path), settings, providers=[cpu]), path)
     trt = tensorrt_options(path, given.name, given.shape, options.batch_sizes, options.cache)
     return [(ORT_NAMES["tensorrt"], trt), cuda, cpu]
