@@ -85,7 +85,10 @@ def audit(
         console.print_json(summary.to_json())
     else:
         for failure in summary.failures:
-            console.say(f"error: {failure.error}")
+            named = failure.source in failure.error
+            console.say(
+                f"error: {failure.error if named else f'{failure.source}: {failure.error}'}"
+            )
         print(
             f"{summary.frames} frame(s): {summary.known} facings of {len(summary.facings)} SKUs,"
             f" {summary.unknown} unknown; see {out / 'report.html'}"
