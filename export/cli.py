@@ -37,7 +37,7 @@ def pack(
         typer.Option(help="Facing sizes it finds, in input pixels (square root of area)."),
     ] = None,
     input_size: Annotated[
-        int, typer.Option(help="Input side where the model leaves it open.")
+        int, typer.Option(min=32, help="Input side where the model leaves it open.")
     ] = 640,
     tower: Annotated[
         Path | None, typer.Option(help="tower.json as written by `edge-export tower`.")

@@ -13,8 +13,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pydantic import ValidationError
 
-from edge.bundle import MANIFEST, Bundle, sha256
+from edge.bundle import MANIFEST, Bundle, mistakes, sha256
 from edge.canary import spread
 from edge.errors import BundleError, ConfigError
 from edge.manifest import (
@@ -26,6 +27,7 @@ from edge.manifest import (
     TowerSpec,
     Variant,
 )
+from edge.pipeline import naming
 from edge.types import F32, U8
 from edge.vision.detector import Detector
 from edge.vision.embedder import Embedder
@@ -65,12 +67,15 @@ def pack(parts: BundleParts, out: Path) -> Bundle:
     accepted later is half of what is measured now.
 
     Raises:
-        ConfigError: when a file of a variant is missing.
+        ConfigError: when a file of a variant is missing, there are fewer than two crops, or a name or
+            number is one that a manifest cannot hold.
         BundleError: when a model does not fit its description, or its embeddings have collapsed.
     """
     missing = [str(p) for p in parts.files.values() if not p.is_file()]
     if missing:
         raise ConfigError(f"{missing[0]}: no such file")
+    if len(parts.crops) < 2:
+        raise ConfigError("the canary needs two product pictures or more, to see a collapsed tower")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -106,12 +111,14 @@ def _golden(folder: Path, parts: BundleParts) -> tuple[dict[str, Any], float]:
     spreads = []
     for variant in parts.tower.variants:
         session = OrtSession(folder / variant.file, "cpu", SessionOptions())
-        vectors: F32 = Embedder(session, parts.tower).embed_images(parts.crops).vectors
+        with naming(variant.file):
+            vectors: F32 = Embedder(session, parts.tower).embed_images(parts.crops).vectors
         spreads.append(spread(vectors))
         embeddings[variant.precision] = np.round(vectors.astype(np.float64), 6).tolist()
     for variant in parts.detector.variants:
         session = OrtSession(folder / variant.file, "cpu", SessionOptions())
-        found, _ = Detector(session, parts.detector).detect(parts.scene)
+        with naming(variant.file):
+            found, _ = Detector(session, parts.detector).detect(parts.scene)
         boxes[variant.precision] = np.round(found.xyxy.astype(np.float64), 2).tolist()
         if not len(found):
             raise BundleError(f"{variant.file}: the detector finds nothing on the canary's scene")
@@ -129,23 +136,26 @@ def _write_manifest(
         for p in sorted(folder.rglob("*"))
         if p.is_file()
     }
-    manifest = Manifest(
-        format=1,
-        name=parts.name,
-        version=parts.version,
-        licence=parts.licence,
-        detector=parts.detector,
-        tower=parts.tower,
-        decision={k: v for k, v in parts.decision.items() if k in precisions},
-        canary=CanarySpec(
-            crops=tuple(crop_names),
-            scene=SCENE,
-            golden=GOLDEN,
-            min_cosine={k: v for k, v in parts.min_cosine.items() if k in precisions},
-            min_spread=min_spread,
-        ),
-        files=files,
-    )
+    try:
+        manifest = Manifest(
+            format=1,
+            name=parts.name,
+            version=parts.version,
+            licence=parts.licence,
+            detector=parts.detector,
+            tower=parts.tower,
+            decision={k: v for k, v in parts.decision.items() if k in precisions},
+            canary=CanarySpec(
+                crops=tuple(crop_names),
+                scene=SCENE,
+                golden=GOLDEN,
+                min_cosine={k: v for k, v in parts.min_cosine.items() if k in precisions},
+                min_spread=min_spread,
+            ),
+            files=files,
+        )
+    except ValidationError as error:
+        raise ConfigError(mistakes(error)) from error
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
 
 

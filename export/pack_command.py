@@ -78,7 +78,7 @@ def run_pack(request: PackRequest) -> Bundle:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"])
         raise ConfigError(f"{key}: {first['msg']}") from error
-    card = request.card.read_text() if request.card is not None else _card(request, base)
+    card = _read_card(request.card) if request.card is not None else _card(request, base)
     parts = BundleParts(
         name=request.name,
         version=request.version,
@@ -221,6 +221,13 @@ def _crops(request: PackRequest, base: Bundle | None) -> list[U8]:
         return [read_image(path) for path in request.crops]
     known = _required(base, "--crop")
     return [canary.read_png(known.path / name) for name in known.manifest.canary.crops]
+
+
+def _read_card(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text") from error
 
 
 def _card(request: PackRequest, base: Bundle | None) -> str:
