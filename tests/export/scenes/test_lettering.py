@@ -27,13 +27,21 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "_installed", dict)
 
 
+@cache
+def _brand_letters(script: str) -> frozenset[str]:
+    brands = {
+        sku.family.brand
+        for split in SPLITS
+        for sku in build_catalog(seed=1, split=split, skus=250).skus
+    }
+    names = [brand.name for brand in brands if brand.script == script]
+    return frozenset("".join(names)) - {" "}
+
+
 def _letters(script: str) -> set[str]:
     texts = [word for entry in (*FLAVOURS.values(), *PRODUCT_TYPES) for word in entry.words]
-    for split in SPLITS:
-        texts += [sku.brand for sku in build_catalog(seed=1, split=split, skus=400).skus]
-    return {
-        letter for text in texts if script_of(text) == script for letter in text if letter != " "
-    }
+    mine = {letter for text in texts if script_of(text) == script for letter in text}
+    return (mine | _brand_letters(script)) - {" "}
 
 
 def _has_ink_of_its_own(letter: str, type_: Type) -> bool:
@@ -52,13 +60,7 @@ def test_every_letter_is_drawn_with_nothing_installed(bare_machine: None, script
     ("script", "face"), [(script, face) for script, faces in TYPEFACES.items() for face in faces]
 )
 def test_every_letter_of_a_brand_is_drawn_in_every_typeface(script: str, face: str) -> None:
-    names = {
-        sku.brand
-        for split in SPLITS
-        for sku in build_catalog(seed=1, split=split, skus=200).skus
-        if sku.family.brand.script == script
-    }
-    for letter in {letter for name in names for letter in name if letter != " "}:
+    for letter in _brand_letters(script):
         assert _has_ink_of_its_own(letter, Type(face)), letter
 
 
