@@ -32,8 +32,9 @@ class Task:
     """What is looked up in what.
 
     - split: `gallery` and `queries` are different pictures of the same SKUs
-    - leave-one-out: `queries` is the gallery itself; a query never sees itself, a picture of its
-      own photo, or an identical file
+    - leave-one-out: `queries` is the gallery or a part of it; a query never sees itself, its own
+      SKU in its own photo, or an identical file. Other SKUs of its photo stay: they share its
+      light, so they are the harder ones to tell apart
     - one-shot: `gallery` holds exactly one (clean) picture a SKU
     """
 
@@ -196,12 +197,13 @@ def _numbers(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _own(task: Task) -> NDArray[np.bool_]:
-    """(Q, G): the same photo, or a file of the same content, stands on both sides."""
-    photos = np.array([s.photo for s in task.gallery.samples])
-    digests = np.array([file_digest(s.path) for s in task.gallery.samples])
-    asked = np.array([s.photo for s in task.queries.samples])
-    asked_digests = np.array([file_digest(s.path) for s in task.queries.samples])
-    same = (asked[:, None] == photos[None]) | (asked_digests[:, None] == digests[None])
+    """(Q, G): the same SKU in the same photo, or a file of the same content."""
+    gallery, queries = task.gallery.samples, task.queries.samples
+    places = np.array([f"{s.label}\n{s.photo}" for s in gallery])
+    asked = np.array([f"{s.label}\n{s.photo}" for s in queries])
+    digests = np.array([file_digest(s.path) for s in gallery])
+    asked_digests = np.array([file_digest(s.path) for s in queries])
+    same = (asked[:, None] == places[None]) | (asked_digests[:, None] == digests[None])
     return np.asarray(same)
 
 

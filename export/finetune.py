@@ -21,7 +21,12 @@ from export.backbones import ImageTower, Provenance, load_tower
 from export.embedding import torch_embed
 from export.images import ImageCache
 from export.losses import Objective
-from export.parameters import parameter_groups, start_projection, train_mode
+from export.parameters import (
+    parameter_groups,
+    start_as_teacher,
+    start_projection,
+    train_mode,
+)
 from export.sampling import BatchSampler, class_ids
 from export.training_config import FinetuneConfig
 from export.training_data import Loader, training_source
@@ -35,6 +40,7 @@ from export.training_state import (
 )
 from export.validation import measure, open_tasks
 
+REPORT_S = 10.0
 CHECKPOINT, BEST, START = "checkpoint.pt", "best.pt", "start.pt"
 Report = Callable[[dict[str, Any]], None]
 
@@ -99,10 +105,11 @@ class _Run:
         self.tower = tower.to(self.device, memory_format=torch.channels_last)
         self.objective = Objective(config.dim, classes, config.loss).to(self.device)
         self.ema = Ema(self.tower, config.ema)
-        self.teacher = _teacher(config, self.device)
+        self.teacher = start_as_teacher(config, self.device)
         self.optimizer = torch.optim.AdamW(parameter_groups(tower, self.objective, config))
 
     def resume(self) -> None:
+        """Takes over a checkpoint of the same run, where there is one."""
         state = load_checkpoint(self.file)
         if state is None:
             return
@@ -118,12 +125,26 @@ class _Run:
         self.clock.resume(state["step"], state["seconds"])
 
     def train(self) -> None:
+        """Runs to the end, or to the point where validation no longer improves."""
         config, clock = self.config, self.clock
         clock.start()
         cache = ImageCache(config.cache_mb, config.cache_side)
         loader = Loader(
             self.sampler.batch, self._spec, cache, config.augment, workers=config.workers
         )
+        try:
+            self._loop(loader)
+        except ConfigError:
+            # an unreadable picture, say: what was learnt so far is not lost with it
+            self._save(last=False)
+            raise
+        if not self.history or self.history[-1]["step"] != clock.step:
+            self.validate()
+        self._save(last=True)
+        write_bytes(config.out / "course.png", course(self.history, self.losses))
+
+    def _loop(self, loader: Loader) -> None:
+        config, clock = self.config, self.clock
         saved = validated = shown = time.monotonic()
         for batch in loader.batches(clock.step):
             if clock.progress >= 1:
@@ -131,7 +152,7 @@ class _Run:
             row = self._step(batch.images, batch.labels)
             clock.step += 1
             now = time.monotonic()
-            if now - shown > 10:
+            if now - shown > REPORT_S or clock.step == 1:
                 shown = now
                 self.losses.append(row)
                 self.report({"kind": "step", **row})
@@ -142,10 +163,6 @@ class _Run:
             if now - saved > config.checkpoint_minutes * 60:
                 self._save(last=False)
                 saved = time.monotonic()
-        if not self.history or self.history[-1]["step"] != clock.step:
-            self.validate()
-        self._save(last=True)
-        write_bytes(config.out / "course.png", course(self.history, self.losses))
 
     def validate(self) -> bool:
         """Measures the averaged weights and keeps the best; true when it is time to stop."""
@@ -229,14 +246,6 @@ def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
         width = int(tower.features(torch.zeros(1, 3, size, size)).shape[-1])
     tower.projection = nn.Linear(width, config.dim)
     return tower, provenance
-
-
-def _teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
-    if config.loss.distil_weight <= 0:
-        return None
-    teacher, _ = load_tower(config.model, config.weights, size=config.size, resize=config.resize)
-    teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
-    return teacher
 
 
 def _prepare_folder(config: FinetuneConfig) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from export.backbones import ImageTower
+from export.backbones import ImageTower, load_tower
 from export.datasets import Sample
 from export.embedding import embed_samples
 from export.losses import Objective
@@ -75,3 +75,12 @@ def start_projection(tower: ImageTower, sources: list[Source], config: FinetuneC
     with torch.no_grad():
         projection.weight.copy_(matrix)
         projection.bias.copy_(-(matrix @ torch.from_numpy(mean)))
+
+
+def start_as_teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
+    """The frozen start that distillation compares with, or None where it has no weight."""
+    if config.loss.distil_weight <= 0:
+        return None
+    teacher, _ = load_tower(config.model, config.weights, size=config.size, resize=config.resize)
+    teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
+    return teacher

@@ -42,8 +42,17 @@ def open_source(config: SourceConfig) -> Dataset:
 
 
 def training_source(config: SourceConfig) -> Source:
-    """A source fit for training: every SKU has at least two pictures."""
+    """A source fit for training: every SKU has two pictures or more, no file is missing or empty.
+
+    Contents are read later, one by one; checking them all first would take hours on large sets.
+    """
     dataset = open_source(config)
+    absent = [s.path for s in dataset.samples if not s.path.is_file() or not s.path.stat().st_size]
+    if absent:
+        raise ConfigError(
+            f"{dataset.name}: {len(absent)} picture(s) missing or empty: "
+            + ", ".join(str(path) for path in absent[:3])
+        )
     single = [label for label, count in dataset.counts().items() if count < 2]
     if single:
         raise ConfigError(

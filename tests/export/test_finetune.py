@@ -14,7 +14,12 @@ pytest.importorskip("pytorch_metric_learning")
 from edge.errors import ConfigError, OutputError  # noqa: E402
 from export.backbones import load_tower  # noqa: E402
 from export.finetune import _Run, finetune, load_finetuned  # noqa: E402
-from export.training_config import FinetuneConfig, SourceConfig, ValidationConfig  # noqa: E402
+from export.training_config import (  # noqa: E402
+    FinetuneConfig,
+    LossConfig,
+    SourceConfig,
+    ValidationConfig,
+)
 from export.training_state import Clock, lr_factor, save_checkpoint  # noqa: E402
 
 TINY = "timm:test_efficientnet"
@@ -127,6 +132,33 @@ def test_a_sku_with_one_image_cannot_be_trained_on(tmp_path: Path, write_skus) -
     cv2.imwrite(str(lonely / "1.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(ConfigError, match="one image cannot be trained on: lonely"):
         finetune(_config(root, tmp_path / "run"))
+
+
+def test_an_unreadable_picture_is_named_and_the_training_so_far_is_kept(
+    tmp_path: Path, write_skus
+) -> None:
+    root = write_skus(tmp_path / "data", 4, 2)
+    (root / "sku-01" / "1.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"missing or empty: .*sku-01/1\.png"):
+        finetune(_config(root, tmp_path / "run", validation=()))
+    cv2.imwrite(str(root / "sku-01" / "1.png"), np.zeros((8, 8, 3), np.uint8))
+
+    def spoil(row: dict[str, Any]) -> None:
+        for path in root.glob("sku-01/*.png"):
+            path.write_bytes(b"no picture")
+
+    config = _config(root, tmp_path / "run", validation=(), cache_mb=0, steps=500)
+    with pytest.raises(ConfigError, match=r"sku-01/.*\.png: not a readable image"):
+        finetune(config, spoil)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] >= 1
+
+
+def test_distillation_joins_the_loss(data: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    config = _config(data, tmp_path, steps=2, loss=LossConfig(distil_weight=2.0))
+    finetune(config, rows.append)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["losses"][0]["distil"] > 0
 
 
 def test_unknown_and_unfit_models_are_named(tmp_path: Path) -> None:
