@@ -61,7 +61,8 @@ class ImageTower(nn.Module):  # type: ignore[misc]
         for name, parameter in self.trunk.named_parameters():
             numbered = any(key not in ("stem", "head") for key in groups)
             groups.setdefault(_block(name, numbered), []).append(parameter)
-        return list(groups.values())
+        last = groups.pop("head", [])
+        return [*groups.values(), *([last] if last else [])]
 
 
 def load_tower(
@@ -160,12 +161,12 @@ class _HfVision(nn.Module):  # type: ignore[misc]
 
 
 def _hf_clip(folder: Path, size: int | None, resize: str | None) -> ImageTower:
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"{folder}: no CLIPModel folder (config.json is missing)")
     try:
         from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
     except ImportError as error:
         raise ConfigError("hf-clip models need the package transformers") from error
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"{folder}: no CLIPModel folder (config.json is missing)")
     model = CLIPVisionModelWithProjection.from_pretrained(str(folder), local_files_only=True)
     processor = CLIPImageProcessor.from_pretrained(str(folder), local_files_only=True)
     trained = int(processor.crop_size["height"])
@@ -214,4 +215,4 @@ def _three(values: object) -> tuple[float, float, float]:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:2])
+    return "; ".join(lines[:2])[:200]
