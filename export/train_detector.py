@@ -7,29 +7,19 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 import torch
 
-from export.dense import DenseTeacher, dense_loss, flip_dense
-from export.views import (
-    LabelledPhoto,
-    View,
-    cut_view,
-    endless,
-    jitter_colour,
-    read_yolo_folder,
-)
-
-SIZE = 640
+from export.dense import dense_loss
+from export.detector_batches import batches, prefetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +75,7 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent_s"]
         log(f"resumed at step {step}, {spent / 60:.1f} min")
-    batches = _batches(config, np.random.default_rng(config.seed + step))
+    stream = prefetched(batches(config, np.random.default_rng(config.seed + step)))
     box_loss = _box_criterion(model)
     strides = model.model[-1].stride
     begun, saved, recent = time.monotonic() - spent, time.monotonic(), []
@@ -94,7 +84,7 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         rate = config.lr * _schedule(elapsed / budget, step, config)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        images, dense, boxes = next(batches)
+        images, dense, boxes = next(stream)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             preds = model(images)
         split = len(dense)
@@ -177,65 +167,3 @@ def _save(
         temporary = out / f".{name}.tmp"
         torch.save(value, temporary)
         os.replace(temporary, out / name)
-
-
-def _batches(
-    config: DetectorTraining, rng: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]:
-    photos = read_yolo_folder(config.photos)
-    scenes = read_yolo_folder(config.scenes) if config.scenes else []
-    teacher = DenseTeacher(config.teacher, config.threads)
-    stream, close_stream = endless(photos, rng), endless(photos, rng)
-    scene_stream = endless(scenes, rng)
-    pool: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]] = []
-    while True:
-        # a pool of taught views, renewed slowly: the teacher costs a third of a step otherwise
-        fresh = config.new_views_per_step if len(pool) >= 64 else 16
-        for _ in range(fresh):
-            view = _photo_view(next(stream), rng, low=0.55, high=1.5)
-            taught = (view.image, teacher(view.image))
-            if len(pool) < config.pool:
-                pool.append(taught)
-            else:
-                pool[int(rng.integers(len(pool)))] = taught
-        images, dense = [], []
-        for i in rng.integers(len(pool), size=config.dense_per_step):
-            image, target = pool[int(i)]
-            if rng.random() < 0.5:
-                image, target = image[:, ::-1], flip_dense(target, SIZE)
-            images.append(jitter_colour(image, rng))
-            dense.append(target.astype(np.float32))
-        views = [
-            _photo_view(next(close_stream), rng, low=1.5, high=7.0)
-            for _ in range(config.close_per_step)
-        ]
-        if scenes:
-            views += [
-                _photo_view(next(scene_stream), rng, low=0.7, high=3.0)
-                for _ in range(config.scene_per_step)
-            ]
-        images += [jitter_colour(view.image, rng) for view in views]
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0)
-        yield (
-            batch.contiguous(memory_format=torch.channels_last),
-            torch.from_numpy(np.stack(dense)),
-            _box_batch(views),
-        )
-
-
-def _photo_view(photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float) -> View:
-    """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size."""
-    factor = math.exp(rng.uniform(math.log(low), math.log(high)))
-    scale = factor * SIZE / max(photo.size_wh)
-    return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
-
-
-def _box_batch(views: list[View]) -> dict[str, torch.Tensor]:
-    index = np.concatenate([np.full(len(v.xyxy), i) for i, v in enumerate(views)])
-    xyxy = np.concatenate([v.xyxy for v in views]) / SIZE
-    xywh = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1)
-    return {
-        "batch_idx": torch.from_numpy(index.astype(np.float32)),
-        "cls": torch.zeros(len(index), 1),
-        "bboxes": torch.from_numpy(xywh.astype(np.float32)),
-    }

@@ -1,0 +1,115 @@
+"""Training batches of the detector: taught views of photos, close-ups, and rendered scenes."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from export.dense import DenseTeacher, flip_dense
+from export.views import (
+    LabelledPhoto,
+    View,
+    cut_view,
+    endless,
+    jitter_colour,
+    read_yolo_folder,
+)
+
+if TYPE_CHECKING:
+    from export.train_detector import DetectorTraining
+
+SIZE = 640
+
+Batch = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]
+
+
+def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batch]:
+    """Endless batches: pictures ``(B, 3, S, S) float32`` 0..1, dense targets ``(D, A, 5)`` of the
+    first D pictures, and boxes of the others in ultralytics' form.
+
+    Raises:
+        ValueError: when a photo or label cannot be read.
+    """
+    photos = read_yolo_folder(config.photos)
+    scenes = read_yolo_folder(config.scenes) if config.scenes else []
+    teacher = DenseTeacher(config.teacher, config.threads)
+    stream, close_stream = endless(photos, rng), endless(photos, rng)
+    scene_stream = endless(scenes, rng)
+    pool: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]] = []
+    while True:
+        # a pool of taught views, renewed slowly: the teacher costs a third of a step otherwise
+        fresh = config.new_views_per_step if len(pool) >= 64 else 16
+        for _ in range(fresh):
+            view = _photo_view(next(stream), rng, low=0.55, high=1.5)
+            taught = (view.image, teacher(view.image))
+            if len(pool) < config.pool:
+                pool.append(taught)
+            else:
+                pool[int(rng.integers(len(pool)))] = taught
+        images, dense = [], []
+        for i in rng.integers(len(pool), size=config.dense_per_step):
+            image, target = pool[int(i)]
+            if rng.random() < 0.5:
+                image, target = image[:, ::-1], flip_dense(target, SIZE)
+            images.append(jitter_colour(image, rng))
+            dense.append(target.astype(np.float32))
+        views = [
+            _photo_view(next(close_stream), rng, low=1.5, high=7.0)
+            for _ in range(config.close_per_step)
+        ]
+        if scenes:
+            views += [
+                _photo_view(next(scene_stream), rng, low=0.7, high=3.0)
+                for _ in range(config.scene_per_step)
+            ]
+        images += [jitter_colour(view.image, rng) for view in views]
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0)
+        yield (
+            batch.contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(np.stack(dense)),
+            _box_batch(views),
+        )
+
+
+def prefetched(source: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
+    """Prepare batches in a thread: the teacher and the cutting cost a quarter of a step."""
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(depth)
+
+    def fill() -> None:
+        try:
+            for batch in source:
+                ready.put(batch)
+        except BaseException as error:  # handed to the training loop, which raises it
+            ready.put(error)
+
+    threading.Thread(target=fill, daemon=True).start()
+    while True:
+        item = ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _photo_view(photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float) -> View:
+    """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size."""
+    factor = math.exp(rng.uniform(math.log(low), math.log(high)))
+    scale = factor * SIZE / max(photo.size_wh)
+    return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
+
+
+def _box_batch(views: list[View]) -> dict[str, torch.Tensor]:
+    index = np.concatenate([np.full(len(v.xyxy), i) for i, v in enumerate(views)])
+    xyxy = np.concatenate([v.xyxy for v in views]) / SIZE
+    xywh = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1)
+    return {
+        "batch_idx": torch.from_numpy(index.astype(np.float32)),
+        "cls": torch.zeros(len(index), 1),
+        "bboxes": torch.from_numpy(xywh.astype(np.float32)),
+    }
