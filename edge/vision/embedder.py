@@ -96,7 +96,8 @@ class Embedder:
         return np.asarray(output, dtype=np.float32)
 
     def _checked(self, vectors: F32) -> Embeddings:
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise InferenceError(
                 f"tower on {self._session.provider} gave NaN or infinite embeddings"
