@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import ConfigError
+
 PAD_VALUE = 114
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
@@ -26,7 +28,7 @@ class LabelledPhoto:
         """Decode the photo as ``(H, W, 3) uint8`` RGB."""
         bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
         if bgr is None:
-            raise ValueError(f"{self.path}: not a readable image")
+            raise ConfigError(f"{self.path}: not a readable image")
         return np.ascontiguousarray(bgr[:, :, ::-1])
 
 
@@ -42,7 +44,7 @@ def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
     """Read ``root/images/*`` (or ``photos``) with their ``root/labels/*.txt`` (YOLO, class unused).
 
     Raises:
-        ValueError: when a photo has no label file, or a label line has no five numbers.
+        ConfigError: when a photo has no label file, or a label line has no five numbers.
     """
     photos = []
     folder = root / "images" if (root / "images").is_dir() else root / "photos"
@@ -51,13 +53,13 @@ def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
             continue
         label = root / "labels" / f"{path.stem}.txt"
         if not label.is_file():
-            raise ValueError(f"{path}: its label file {label} is missing")
+            raise ConfigError(f"{path}: its label file {label} is missing")
         rows = [line.split() for line in label.read_text().splitlines() if line.strip()]
         if any(len(row) != 5 for row in rows):
-            raise ValueError(f"{label}: every line must hold five numbers: class cx cy w h")
+            raise ConfigError(f"{label}: every line must hold five numbers: class cx cy w h")
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise ValueError(f"{path}: not a readable image")
+            raise ConfigError(f"{path}: not a readable image")
         height, width = image.shape[:2]
         cxcywh = np.array(rows, dtype=np.float32).reshape(-1, 5)[:, 1:]
         centre, size = cxcywh[:, :2], cxcywh[:, 2:]
