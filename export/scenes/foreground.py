@@ -60,7 +60,8 @@ def _obstacle(image: NDArray[np.uint8], owner: NDArray[np.int16], rng: np.random
         )
         cv2.ellipse(mask, centre, axes, float(rng.uniform(-25, 25)), 0, 360, 255, -1)
     soft = cv2.GaussianBlur(mask, (0, 0), max(1.0, width / 160)).astype(np.float32) / 255
-    colour = rng.uniform(15, 190, 3).astype(np.float32)
+    grey = float(rng.uniform(15, 170))
+    colour = np.clip(grey + rng.normal(0, 22, 3), 0, 255).astype(np.float32)
     shade = 0.6 + 0.7 * noise_field(rng, height, width, 5)[..., None]
     image[:] = np.clip(image + (colour * shade - image) * soft[..., None], 0, 255).astype(np.uint8)
     owner[soft > 0.5] = NOBODY

@@ -47,14 +47,16 @@ def render_scene(
     size_wh: tuple[int, int] = (1280, 960),
     facings: tuple[int, int] = (80, 140),
     difficulty: Difficulty = "mild",
+    min_visible: float = MIN_VISIBLE,
     fronts: FrontCache | None = None,
 ) -> Scene:
     """Render one photo; the same catalogue, seed and arguments give the same bytes.
 
     `facings` is the wanted range of visible facings, from a close-up (2, 6) to bays (280, 340);
     the count lands in or close to it. "clean" is tidy, straight and without camera effects;
-    only "hard" shows SKUs with hard_variant. Raises ConfigError for an unknown difficulty or an
-    empty range.
+    only "hard" shows SKUs with hard_variant. Facings of which a smaller share than `min_visible`
+    is seen, at the picture's edge or behind others, are not in the truth. Raises ConfigError for
+    an unknown difficulty or an empty range.
     """
     if difficulty not in DIFFICULTIES:
         raise ConfigError(
@@ -70,7 +72,12 @@ def render_scene(
     camera = make_camera(rng, _TURN_DEG[difficulty])
     view = _aim(layout, rng, camera, (low, wanted, high), size_wh)
     image, xyxy, who = draw_store(
-        layout, view, fronts or DEFAULT_FRONTS, rng, clutter=_CLUTTER[difficulty]
+        layout,
+        view,
+        fronts or DEFAULT_FRONTS,
+        rng,
+        clutter=_CLUTTER[difficulty],
+        min_visible=min_visible,
     )
     shown = [layout.facings[int(index)] for index in who]
     return Scene(

@@ -17,7 +17,7 @@ from export.scenes.view import View, outlines
 
 _DEPTH = {"box": 0.45, "can": 1.0, "bottle": 1.0, "jar": 1.0, "pouch": 0.5}
 MIN_VISIBLE = 0.35
-"""Facings with a smaller visible share are not in the truth."""
+"""Facings with a smaller visible share are not in the truth, unless a caller says otherwise."""
 
 
 def draw_store(
@@ -27,6 +27,7 @@ def draw_store(
     rng: np.random.Generator,
     *,
     clutter: float = 0.0,
+    min_visible: float = MIN_VISIBLE,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
     """Photograph a layout through a view, evenly lit and without camera noise.
 
@@ -34,7 +35,7 @@ def draw_store(
 
     Returns the image (H, W, 3) uint8 RGB, boxes (N, 4) float32 xyxy in output pixels (x2, y2
     exclusive; tight around what is visible) and the index (N,) of each box's facing in
-    `layout.facings`. Facings of which less than MIN_VISIBLE is seen have no box.
+    `layout.facings`. Facings of which a smaller share than `min_visible` is seen have no box.
     """
     canvas = Canvas(view)
     style = make_style(rng)
@@ -72,7 +73,7 @@ def draw_store(
         draw_rail(canvas, layout, shelf, style, rng)
     image, owner = canvas.photograph()
     add_foreground(image, owner, rng, clutter)
-    boxes, who = _boxes(owner, whole, layout, view)
+    boxes, who = _boxes(owner, whole, layout, view, min_visible)
     return image, boxes, who
 
 
@@ -165,7 +166,11 @@ def _sides(canvas: Canvas, facing: Facing, index: int, rgba: Rgba) -> None:
 
 
 def _boxes(
-    owner: NDArray[np.int16], whole: NDArray[np.float64], layout: Layout, view: View
+    owner: NDArray[np.int16],
+    whole: NDArray[np.float64],
+    layout: Layout,
+    view: View,
+    min_visible: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Tight boxes of what each facing owns; `whole` is its unhidden share of its outline."""
     boxes: list[tuple[int, int, int, int]] = []
@@ -181,7 +186,7 @@ def _boxes(
         if x1 <= x0 or y1 <= y0:
             continue
         mine = owner[y0:y1, x0:x1] == index
-        if np.count_nonzero(mine) < MIN_VISIBLE * whole[index] * _area(quad):
+        if np.count_nonzero(mine) < min_visible * whole[index] * _area(quad):
             continue
         x, y, w, h = cv2.boundingRect(mine.astype(np.uint8))
         if w >= 3 and h >= 3:

@@ -19,6 +19,7 @@ from export.scenes.catalog import Catalog, build_catalog
 from export.scenes.effects import Difficulty
 from export.scenes.fronts import render_front
 from export.scenes.scene import Scene, render_scene
+from export.scenes.store import MIN_VISIBLE
 from export.scenes.words import LOCALES
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ def write_store(
     hard_share: float = 0.15,
     front_px: int = 512,
     yolo_labels: bool = False,
+    min_visible: float = MIN_VISIBLE,
     jpeg_quality: int = 92,
     progress: Progress | None = None,
 ) -> None:
@@ -46,9 +48,9 @@ def write_store(
     Writes `fronts/<sku_id>.jpg`, `photos/NNNN.jpg`, `skus.csv`, with `yolo_labels` also
     `labels/NNNN.txt` (class 0, centre and size as fractions), and last `truth.jsonl`, a line a
     photo: photo, width, height, facings of xyxy, sku_id, slot, row. Photo N is the scene of seed
-    N, from `first_photo` on. Each file appears whole or not at all. `progress(done, total)` is
-    called after every front and photo. The same arguments give the same files on a machine with
-    the same typefaces.
+    N, from `first_photo` on; facings seen to a smaller share than `min_visible` are left out. Each
+    file appears whole or not at all. `progress(done, total)` is called after every front and
+    photo. The same arguments give the same files on a machine with the same typefaces.
 
     Raises:
         ConfigError: an argument out of range.
@@ -73,7 +75,12 @@ def write_store(
     lines = []
     for number in range(first_photo, first_photo + photos):
         scene = render_scene(
-            catalog, number, size_wh=size_wh, facings=facings, difficulty=difficulty
+            catalog,
+            number,
+            size_wh=size_wh,
+            facings=facings,
+            difficulty=difficulty,
+            min_visible=min_visible,
         )
         name = f"{number:04d}"
         write_bytes(out / "photos" / f"{name}.jpg", _jpeg(scene.image, jpeg_quality))

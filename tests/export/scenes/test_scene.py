@@ -118,6 +118,15 @@ def test_facings_that_are_mostly_outside_have_no_box(catalog: Catalog) -> None:
         assert len(draw_store(layout, view, FrontCache(), rng)[1]) == boxes
 
 
+def test_a_smaller_least_share_adds_the_facings_at_the_edges(catalog: Catalog) -> None:
+    usual = render_scene(catalog, 5, size_wh=SMALL, facings=(60, 90))
+    more = render_scene(catalog, 5, size_wh=SMALL, facings=(60, 90), min_visible=0.1)
+
+    assert np.array_equal(usual.image, more.image)
+    assert len(more.xyxy) > len(usual.xyxy)
+    assert {tuple(box) for box in usual.xyxy} <= {tuple(box) for box in more.xyxy}
+
+
 def test_only_hard_scenes_show_hard_variants() -> None:
     catalog = build_catalog(seed=8, split="test", skus=80, hard_share=0.5)
     hard = {sku.sku_id for sku in catalog.skus if sku.hard_variant}
