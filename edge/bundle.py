@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,16 +118,18 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
         raise BundleError(f"{folder / extra[0]}: not named in the manifest")
     for name, expected in manifest.files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(root):
-            raise BundleError(f"{path}: leads out of the bundle's folder")
-        if path.exists() and not path.is_file():
-            raise BundleError(f"{path}: not a regular file")
         try:
+            if not path.resolve().is_relative_to(root):
+                raise BundleError(f"{path}: leads out of the bundle's folder")
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise BundleError(f"{path}: not a regular file")
             actual = sha256(path)
         except FileNotFoundError as error:
             raise BundleError(f"{path}: missing, though the manifest names it") from error
-        except OSError as error:
-            raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:
+            # a loop of links is a RuntimeError before Python 3.13
+            reason = getattr(error, "strerror", None) or "its links lead in a circle"
+            raise BundleError(f"{path}: cannot be read: {reason}") from error
         if actual != expected:
             raise BundleError(
                 f"{path}: altered: SHA-256 is {actual[:12]}…, the manifest says {expected[:12]}…"
