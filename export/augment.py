@@ -7,7 +7,7 @@ a training view differs from a device view only by what is done here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,9 +37,17 @@ class AugmentConfig:
 
 
 def augment(
-    image: Image, rng: np.random.Generator, config: AugmentConfig, *, degraded: bool = True
+    image: Image, rng: np.random.Generator, config: AugmentConfig, *, gentle: bool = False
 ) -> Image:
-    """One random training view of `image` (H, W, 3) uint8 RGB; its sides may change."""
+    """One random training view of `image` (H, W, 3) uint8 RGB; its sides may change.
+
+    `gentle` only shifts the box: for pictures that already carry what cameras do, and whose SKUs
+    differ in one word or shade that stronger changes would remove.
+    """
+    if gentle:
+        return jitter_box(
+            image, rng, replace(config, zoom_in=0.0, box_jitter=config.box_jitter / 2)
+        )
     image = jitter_box(image, rng, config)
     if rng.random() < config.warp_p:
         image = warp(image, rng, config)
@@ -47,7 +55,7 @@ def augment(
         image = occlude(image, rng)
     if rng.random() < config.light_p:
         image = relight(image, rng)
-    return degrade(image, rng, config) if degraded else image
+    return degrade(image, rng, config)
 
 
 def jitter_box(image: Image, rng: np.random.Generator, config: AugmentConfig) -> Image:

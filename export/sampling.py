@@ -20,13 +20,13 @@ from export.datasets import Dataset, Sample
 class Item:
     """One slot of a batch: what to load, its class, the seed of its augmentation.
 
-    `degrade` is off for pictures that are as blurred and small as they may get.
+    `gentle` spares it all but a shifted box.
     """
 
     sample: Sample
     label: int
     seed: tuple[int, int, int]
-    degrade: bool
+    gentle: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Source:
     per_sku: int
     variants: int = 1
     clean_p: float = 0.3
-    degrade: bool = True
+    gentle: bool = False
 
 
 def class_ids(sources: Sequence[Source]) -> dict[str, int]:
@@ -68,8 +68,8 @@ class BatchSampler:
         rng = np.random.default_rng([self._seed, number])
         slots = [slot for pool in self._pools for slot in pool.draw(rng)]
         return [
-            Item(sample, label, (self._seed, number, position), degrade)
-            for position, (sample, label, degrade) in enumerate(slots)
+            Item(sample, label, (self._seed, number, position), gentle)
+            for position, (sample, label, gentle) in enumerate(slots)
         ]
 
 
@@ -102,7 +102,7 @@ class _Pool:
             if len(labels) == wanted:
                 break
         return [
-            (sample, self._ids[label], source.degrade)
+            (sample, self._ids[label], source.gentle)
             for label in labels
             for sample in self._pictures(label, rng)
         ]

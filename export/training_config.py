@@ -44,7 +44,7 @@ class SourceConfig(_Section):
 
     `pictures` keeps only the clean pictures or only the others.
     `split` is the reader's own (train, test, …); `leave_out` names SKUs that are never seen;
-    `degrade` adds blur, noise and low resolution; off for pictures that have them already.
+    `gentle` only shifts the box; for pictures that already carry what cameras do to them.
     `proxies` is off where labels have no lasting identity (groups found on shelves).
     """
 
@@ -56,7 +56,7 @@ class SourceConfig(_Section):
     clean_p: float = Field(default=0.3, ge=0, le=1)
     split: str = "train"
     pictures: Literal["all", "clean", "photos"] = "all"
-    degrade: bool = True
+    gentle: bool = False
     leave_out: tuple[str, ...] = ()
     proxies: bool = True
 

@@ -60,7 +60,7 @@ def training_source(config: SourceConfig) -> Source:
             + ", ".join(sorted(single)[:5])
         )
     return Source(
-        dataset, config.images, config.per_sku, config.variants, config.clean_p, config.degrade
+        dataset, config.images, config.per_sku, config.variants, config.clean_p, config.gentle
     )
 
 
@@ -111,7 +111,7 @@ class Loader:
         for item in items:
             rng = np.random.default_rng(item.seed)
             image = self._cache.get(item.sample.path)
-            view = augment(image, rng, self._config, degraded=item.degrade)
+            view = augment(image, rng, self._config, gentle=item.gentle)
             views.append(whole(view, spec))
         labels = np.array([item.label for item in items], np.int64)
         return Batch(number, np.concatenate(views), labels)
