@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from export.datasets import Dataset, Sample
 from export.embedding import F32, embed_samples
-from export.leaks import file_digest, find_leaks, refuse_leaks
+from export.leaks import file_digest, find_leaks, near_by_embedding, refuse_leaks
 from export.metrics import (
     OpenSetCurve,
     Ranking,
@@ -76,6 +76,7 @@ class Evaluation:
     ci95: tuple[float, float]
     levels: dict[str, float]
     leaks: int
+    suspects: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The row that `--json` prints."""
@@ -90,6 +91,7 @@ class Evaluation:
             "top1_ci95": [round(self.ci95[0], 4), round(self.ci95[1], 4)],
             "levels": {level: round(value, 4) for level, value in self.levels.items()},
             "leaks": self.leaks,
+            "suspects": self.suspects,
         }
 
     def per_sku(self) -> list[tuple[str, int, float]]:
@@ -124,7 +126,8 @@ def evaluate(
 ) -> Evaluation:
     """Runs `task`; raises ConfigError when pictures of the queries stand in the gallery.
 
-    With `allow_leaks` they are counted and left in. Intervals resample whole photos.
+    With `allow_leaks` they are counted and left in; queries that only look the same to the tower
+    are counted as suspects. Intervals resample whole photos.
     """
     leaks = (
         []
@@ -142,7 +145,12 @@ def evaluate(
         queries = embed_samples(
             task.queries.samples, tower.embed, tower.preprocessing, progress=progress
         )
-    return score(tower.name, task, gallery, queries, leaks=len(leaks), seed=seed)
+    suspects = 0
+    if task.protocol != "leave-one-out":
+        near = near_by_embedding(task.gallery.samples, task.queries.samples, gallery, queries)
+        suspects = len({leak.query for leak in near})
+    result = score(tower.name, task, gallery, queries, leaks=len(leaks), seed=seed)
+    return replace(result, suspects=suspects)
 
 
 def score(

@@ -14,6 +14,7 @@ import numpy as np
 from edge.atomic import make_folder, write_bytes, write_text
 from export.evaluate import Evaluation
 from export.images import Image, read_rgb, shrink
+from export.metrics import OpenSetCurve
 
 CELL_PX = 112
 _COLUMNS = ("tower", "task", "protocol", "gallery", "queries", "skus", "top1", "top3", "top5")
@@ -59,6 +60,29 @@ def bars(evaluations: Sequence[Evaluation]) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     return stream.getvalue()
+
+
+def write_open_set(curves: dict[str, OpenSetCurve], out: Path) -> None:
+    """Writes open_set.csv and open_set.png: FNIR against FPIR, a curve a tower."""
+    from matplotlib.figure import Figure
+
+    make_folder(out)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["tower", "threshold", "fpir", "fnir"])
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for tower, curve in curves.items():
+        for row in zip(curve.threshold, curve.fpir, curve.fnir, strict=True):
+            writer.writerow([tower, *(round(float(value), 5) for value in row)])
+        axes.plot(np.maximum(curve.fpir, 1e-3), curve.fnir, label=tower)
+    axes.set(xscale="log", xlabel="FPIR (unknown accepted)", ylabel="FNIR (known missed)")
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize="small")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    write_text(out / "open_set.csv", stream.getvalue())
+    write_bytes(out / "open_set.png", picture.getvalue())
 
 
 def confusion_sheet(evaluation: Evaluation, rows: int = 12, columns: int = 6) -> Image | None:

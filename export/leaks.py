@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from export.datasets import Sample
+from export.embedding import F32
 from export.images import Image, read_rgb
 
 NEAR_BITS = 4
@@ -48,6 +49,18 @@ def find_leaks(
             if pair not in same:
                 leaks.append(Leak(*pair, int(bits[index])))
     return leaks
+
+
+def near_by_embedding(
+    gallery: Sequence[Sample], queries: Sequence[Sample], one: F32, other: F32, floor: float = 0.995
+) -> list[Leak]:
+    """Pairs whose embeddings, (G, D) and (Q, D) of norm 1, have a cosine of `floor` or more.
+
+    It finds what hashes miss (a shifted cut of the same photo), and is only as good as the tower:
+    such pairs are reported as suspects, never refused.
+    """
+    pairs = np.argwhere(other @ one.T >= floor).tolist()
+    return [Leak(gallery[g].path, queries[q].path, 0) for q, g in pairs]
 
 
 def refuse_leaks(leaks: Sequence[Leak]) -> None:

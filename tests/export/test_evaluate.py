@@ -11,7 +11,7 @@ from edge.manifest import Preprocessing
 from export.datasets import Dataset, Sample, read_folder
 from export.embedding import normalised
 from export.evaluate import Task, evaluate, open_set
-from export.leaks import find_leaks
+from export.leaks import find_leaks, near_by_embedding
 from export.towers import OpenTower
 
 SPEC = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="stretch")
@@ -109,6 +109,10 @@ def test_near_duplicates_are_found_and_other_pictures_are_not(tmp_path: Path) ->
     leaks = find_leaks([one], [near, far])
     assert [(leak.query.name, leak.bits >= 0) for leak in leaks] == [("a.jpg", True)]
     assert [leak.bits for leak in find_leaks([one], [one])] == [-1]
+    same = np.array([[1.0, 0.0]], np.float32)
+    turned = np.array([[0.999, 0.0447], [0.0, 1.0]], np.float32)
+    suspects = near_by_embedding([one], [near, far], same, turned)
+    assert [leak.query.name for leak in suspects] == ["a.jpg"]
 
 
 def test_tasks_that_cannot_be_answered_are_refused(skus: Dataset) -> None:

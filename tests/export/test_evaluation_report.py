@@ -12,7 +12,13 @@ from edge.errors import OutputError
 from edge.manifest import Preprocessing
 from export.datasets import read_folder
 from export.evaluate import Evaluation, Task, evaluate
-from export.evaluation_report import CELL_PX, confusion_sheet, write_report
+from export.evaluation_report import (
+    CELL_PX,
+    confusion_sheet,
+    write_open_set,
+    write_report,
+)
+from export.metrics import open_set_curve
 from export.towers import OpenTower
 
 SPEC = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="stretch")
@@ -47,6 +53,20 @@ def test_confusions_are_drawn_where_there_are_any(results: list[Evaluation]) -> 
     sheet = confusion_sheet(results[1], rows=2, columns=4)
     assert sheet is not None
     assert sheet.shape == (2 * CELL_PX, 4 * CELL_PX, 3)
+
+
+def test_open_set_curves_are_written_for_each_tower(
+    results: list[Evaluation], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    known, unknown = (rng.random(50).astype(np.float32) for _ in range(2))
+    curve = open_set_curve(known, known > 0.3, unknown, points=11)
+    write_open_set({"one": curve, "two": curve}, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "open_set.csv").open()))
+    assert [row["tower"] for row in rows] == ["one"] * 11 + ["two"] * 11
+    assert float(rows[0]["fpir"]) == 1.0
+    assert cv2.imread(str(tmp_path / "open_set.png")).shape[0] > 200
 
 
 def test_a_report_that_cannot_be_written_says_where(
