@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from edge.atomic import write_text
 from edge.errors import OutputError
 from export.datasets import FRONT_STEM
 from export.images import Image
@@ -31,15 +33,17 @@ def render_skus(
     front_px: int = 320,
     done: Callable[[Sku], None] = lambda sku: None,
 ) -> None:
-    """Writes `out/<sku>/front.png`, `out/<sku>/NNN.png` and `out/skus.csv`; existing SKUs stay.
+    """Writes `out/<sku>/front.png`, `out/<sku>/NNN.png` and `out/skus.csv`; finished files stay.
 
     `skus.csv` has the columns sku_id, family, hard, level1 to level4. The pictures depend on the
-    arguments alone. Raises OutputError when the disk is full or closed to writing.
+    arguments alone, so a run that was cut off goes on. Raises OutputError for a folder that was
+    rendered with other arguments, and when the disk is full or closed to writing.
     """
     catalog = build_catalog(seed=seed, split=split, skus=skus, hard_share=hard_share)
     fronts = FrontCache()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _claim(out / "rendered.json", split, seed, skus, hard_share)
         with (out / "skus.csv").open("w", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)
             rows.writerow(["sku_id", "family", "hard", "level1", "level2", "level3", "level4"])
@@ -60,6 +64,15 @@ def render_skus(
             done(sku)
     except OSError as error:
         raise OutputError(f"{error.filename or out}: {error.strerror}") from error
+
+
+def _claim(file: Path, split: str, seed: int, skus: int, hard_share: float) -> None:
+    own = {"split": split, "seed": seed, "skus": skus, "hard_share": hard_share}
+    if file.exists():
+        if json.loads(file.read_text(encoding="utf-8")) != own:
+            raise OutputError(f"{file.parent}: rendered with other arguments, take another folder")
+    else:
+        write_text(file, json.dumps(own))
 
 
 def _write(file: Path, image: Image) -> None:
