@@ -59,8 +59,8 @@ class ScalePolicy(_Model):
     mode: Literal["auto", "shrink", "whole", "tiles"] = "auto"
     facing_px: tuple[float, float] = (18.0, 110.0)
     enough_coverage: Unit = 0.35
-    max_tiles: int = Field(default=48, ge=1)
-    overlap: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
+    max_tiles: int = Field(default=64, ge=1)
+    overlap: Annotated[float, Field(ge=0.0, le=0.75)] = 0.35
 
     @model_validator(mode="after")
     def _ordered(self) -> ScalePolicy:

@@ -18,6 +18,7 @@ from export.views import (
     View,
     cut_view,
     endless,
+    few_facings,
     jitter_colour,
     read_yolo_folder,
 )
@@ -61,8 +62,8 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
             images.append(jitter_colour(image, rng))
             dense.append(target.astype(np.float32))
         views = [
-            _photo_view(next(close_stream), rng, low=1.5, high=7.0)
-            for _ in range(config.close_per_step)
+            _photo_view(photo, rng, low=1.5, high=7.0) if i % 2 else _close_up(photo, rng)
+            for i, photo in zip(range(config.close_per_step), close_stream, strict=False)
         ]
         if scenes:
             views += [
@@ -102,6 +103,13 @@ def _photo_view(photo: LabelledPhoto, rng: np.random.Generator, *, low: float, h
     factor = math.exp(rng.uniform(math.log(low), math.log(high)))
     scale = factor * SIZE / max(photo.size_wh)
     return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
+
+
+def _close_up(photo: LabelledPhoto, rng: np.random.Generator) -> View:
+    """A few facings cut out, small or filling the input, with nothing but padding around."""
+    image, xyxy = few_facings(photo.image(), photo.xyxy, rng)
+    long_side = math.exp(rng.uniform(math.log(70), math.log(SIZE)))
+    return cut_view(image, xyxy, size=SIZE, scale=long_side / max(image.shape[:2]), rng=rng)
 
 
 def _box_batch(views: list[View]) -> dict[str, torch.Tensor]:

@@ -103,12 +103,36 @@ def cut_view(
         borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE),
     )
     moved = xyxy * np.float32(scale) - np.array([left, top, left, top], dtype=np.float32)
-    clipped = moved.clip(0, size)
+    # the picture's own edge clips too: a close-up may be smaller than the window
+    right, bottom = min(size, width * scale - left), min(size, height * scale - top)
+    edges = np.array([max(0.0, -left), max(0.0, -top), right, bottom], dtype=np.float32)
+    clipped = moved.clip(edges[[0, 1, 0, 1]], edges[[2, 3, 2, 3]])
     area = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
     visible = np.prod(clipped[:, 2:] - clipped[:, :2], axis=1)
     keep = visible >= min_visible * np.maximum(area, 1e-6)
     keep &= (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= 2.0
     return View(np.asarray(window, dtype=np.uint8), clipped[keep].astype(np.float32))
+
+
+def few_facings(
+    image: npt.NDArray[np.uint8], xyxy: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Cut a photo down to a few neighbouring facings, as a close-up shows them.
+
+    Returns the cut ``(h, w, 3) uint8`` and all boxes in its pixels, also those outside it.
+    """
+    if not len(xyxy):
+        return image, xyxy
+    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    seed = centres[int(rng.integers(len(xyxy)))]
+    near = np.argsort(np.abs(centres - seed).sum(axis=1))[: int(rng.integers(1, 9))]
+    low, high = xyxy[near, :2].min(axis=0), xyxy[near, 2:].max(axis=0)
+    room = (high - low).max() * rng.uniform(0.0, 0.25, size=4)
+    limit = np.array([image.shape[1], image.shape[0]])
+    x1, y1 = np.floor(low - room[:2]).astype(int).clip(0, limit - 8)
+    x2, y2 = np.maximum(np.ceil(high + room[2:]).astype(int).clip(0, limit), [x1 + 8, y1 + 8])
+    origin = np.array([x1, y1, x1, y1], dtype=np.float32)
+    return image[y1:y2, x1:x2], xyxy - origin
 
 
 def jitter_colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

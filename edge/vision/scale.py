@@ -21,6 +21,7 @@ from edge.types import Detections
 
 _CHOICE = re.compile(r"^(shrink|tiles)@(\d+(?:\.\d+)?)$")
 _PYRAMID = (0.5, 0.28, 0.16)
+_SMALL_QUANTILE = 0.25
 _MAX_ENLARGE = 2.0
 _MAX_TILE_FACTOR = 8.0
 _CLEARLY_BETTER = 1.1
@@ -83,11 +84,11 @@ def coverage(found: Detections, frame_wh: tuple[int, int]) -> float:
     return float((areas * found.confidence).sum() / (frame_wh[0] * frame_wh[1]))
 
 
-def facing_px(found: Detections, factor: float) -> float:
-    """Median facing size (square root of box area) in input pixels; NaN when nothing was found."""
+def facing_px(found: Detections, factor: float, quantile: float = 0.5) -> float:
+    """Facing size (square root of box area) in input pixels, the median by default; NaN for none."""
     if not len(found):
         return math.nan
-    return float(np.median(np.sqrt(geometry.area(found.xyxy)))) * factor
+    return float(np.quantile(np.sqrt(geometry.area(found.xyxy)), quantile)) * factor
 
 
 def choose(
@@ -155,7 +156,9 @@ def _tiles(
     low, high = policy.facing_px
     if scale.mode == "shrink" or (size >= low and score >= policy.enough_coverage):
         return None
-    wanted = scale.factor * math.sqrt(low * high) / size if size > 0 else 2.0 * whole
+    # of small facings a pass finds the larger ones, so that their median says too little
+    small = facing_px(found, scale.factor, _SMALL_QUANTILE)
+    wanted = scale.factor * math.sqrt(low * high) / small if small > 0 else 2.0 * whole
     wanted = min(max(wanted, 1.5 * whole), max(1.0, whole * _MAX_ENLARGE))
     if wanted <= 1.2 * whole:
         return None
