@@ -82,7 +82,7 @@ def test_what_cannot_be_opened_is_said_before_anything_is_written(
     out = tmp_path / "out"
     with pytest.raises(BundleError, match="no such bundle folder"):
         audit_paths([tiny_pictures], out, bundle=tmp_path / "no")
-    with pytest.raises(GalleryError, match="none.db"):
+    with pytest.raises(GalleryError, match=r"none\.db"):
         audit_paths([tiny_pictures], out, bundle=tiny_bundle, gallery=tmp_path / "none.db")
     with pytest.raises((InferenceError, ConfigError), match="provider"):
         audit_paths([tiny_pictures], out, bundle=tiny_bundle, provider="tpu")

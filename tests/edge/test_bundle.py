@@ -180,7 +180,7 @@ def test_the_default_is_found_in_a_wheel_and_in_a_checkout(
 ) -> None:
     (tmp_path / "edge").mkdir()
     monkeypatch.setattr(bundle_module, "__file__", str(tmp_path / "edge" / "bundle.py"))
-    with pytest.raises(BundleError, match="no default bundle beside .*--bundle"):
+    with pytest.raises(BundleError, match=r"no default bundle beside .*--bundle"):
         default_path()
     folder = tmp_path / place
     folder.mkdir(parents=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_tiles_cover_every_pixel_and_overlap(
         assert spans[0][0] == 0
         assert spans[-1][1] == frame_wh[axis]
         assert tile * factor <= input_wh[axis]
-        for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, end), (start, _) in pairwise(spans):
             assert end - start >= math.floor(tile * overlap) - 1
     columns = {(r[0], r[2]) for r in regions}
     rows = {(r[1], r[3]) for r in regions}
