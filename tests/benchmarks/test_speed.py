@@ -103,7 +103,8 @@ def test_letterbox() -> None:
         canvas[80:560] = cv2.resize(
             image.astype(np.float32), (640, 480), interpolation=cv2.INTER_AREA
         )
-        return np.ascontiguousarray((canvas / 255).transpose(2, 0, 1))[None]
+        canvas /= 255
+        return np.ascontiguousarray(canvas.transpose(2, 0, 1))[None]
 
     report(
         "letterbox to 640",
@@ -114,7 +115,7 @@ def test_letterbox() -> None:
 
 def test_exact_search() -> None:
     rng = np.random.default_rng(2)
-    references = rng.standard_normal((2000, 256)).astype(np.float32)
+    references = rng.standard_normal((2000, 256), np.float32)
     references /= np.linalg.norm(references, axis=1, keepdims=True)
     queries = references[:120] + 0
     index = ExactIndex(np.arange(2000, dtype=np.int64), references)

@@ -52,10 +52,15 @@ def test_an_altered_file_is_named(own_bundle: Path) -> None:
     assert "canary/scene.png: altered: SHA-256 is " in line_of(own_bundle)
 
 
+def write_empty(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("")
+
+
 EXTRAS: dict[str, tuple[str, Change]] = {
     "file": ("run.py", lambda p: p.write_text("import os")),
     "hidden file": (".hidden", lambda p: p.write_text("")),
-    "in a new folder": ("more/x.bin", lambda p: (p.parent.mkdir(), p.write_text(""))),
+    "in a new folder": ("more/x.bin", write_empty),
     "named like the manifest": (f"canary/{MANIFEST}", lambda p: p.write_text("{}")),
     "link to a folder": ("link", lambda p: p.symlink_to("/tmp")),
     "link to nowhere": ("nowhere", lambda p: p.symlink_to("/does/not/exist")),

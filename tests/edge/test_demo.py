@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import bundle as bundle_module
-from edge import demo, enrolment
+from edge import demo
 from edge.bundle import Bundle
 from edge.demo import pair_boxes, run_demo
 from edge.types import F32
@@ -80,4 +80,3 @@ def test_a_demo_can_be_run_again(tmp_path: Path) -> None:
     second = run_demo(tmp_path / "out", provider="cpu")
     assert first.right == second.right
     assert Bundle.default().manifest.name == "tiny"
-    assert enrolment.build_from_folder is demo.build_from_folder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import doctor
 from edge.doctor import DoctorReport, conflicting, examine
+from edge.errors import InferenceError
 from tests.factories import reseal, write_tower
 
 
@@ -44,7 +44,7 @@ def fake_versions(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> 
             raise metadata.PackageNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
 
 
 def test_a_sound_device_is_well(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_a_sound_device_is_well(tiny_bundle: Path, monkeypatch: pytest.MonkeyPat
     assert report.facts["code_licence"] == "Apache-2.0"
     assert report.facts["shelf-edge"] == "0.1.0"
     assert report.to_json()["ok"] is True
-    assert set(report.to_json()["canary"]) == {"cosine", "spread", "box_agreement"}  # type: ignore[arg-type,call-overload]
+    assert set(report.to_json()["canary"]) == {"cosine", "spread", "box_agreement"}  # type: ignore[call-overload]
     assert report.to_text().splitlines()[-1] == "all well"
 
 
@@ -105,7 +105,7 @@ def test_a_lesser_provider_is_noted(tiny_bundle: Path, monkeypatch: pytest.Monke
     class NoCuda(session.OrtSession):
         def __init__(self, path: Path, provider: str, options: session.SessionOptions) -> None:
             if provider == "cuda":
-                raise session.InferenceError(f"{path}: no driver")
+                raise InferenceError(f"{path}: no driver")
             super().__init__(path, provider, options)
 
     monkeypatch.setattr(session, "OrtSession", NoCuda)

@@ -27,7 +27,7 @@ def scored(draw: st.DrawFn) -> tuple[F32, F32, np.ndarray]:
     n = len(xyxy)
     score = draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
     group = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
-    return xyxy, np.array(score, np.float32) / 10, np.array(group, np.int32)
+    return xyxy, np.array(score, np.float32) / np.float32(10), np.array(group, np.int32)
 
 
 def naive_iou(a: F32, b: F32) -> float:

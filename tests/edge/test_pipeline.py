@@ -26,6 +26,7 @@ from tests.factories import (
 )
 
 TAKEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+EXPECTED: dict[str | None, int] = dict(SHELF_FACINGS) | {None: SHELF_UNKNOWN}
 
 
 def shelf(side: int = 256) -> Frame:
@@ -45,7 +46,7 @@ def models(tiny_bundle: Path) -> Models:
 def test_a_frame_becomes_facings(models: Models, tiny_gallery: Path) -> None:
     gallery = Gallery.open(tiny_gallery)
     result = Pipeline(models, gallery)(shelf())
-    assert counts(result) == {**SHELF_FACINGS, None: SHELF_UNKNOWN}
+    assert counts(result) == EXPECTED
     order = np.lexsort((result.detections.xyxy[:, 0], result.detections.xyxy[:, 1]))
     np.testing.assert_allclose(result.detections.xyxy[order], boxes_of(SHELF), atol=0.01)
     assert (result.source, result.index, result.captured_at) == ("shelf.png", 3, TAKEN)
@@ -82,7 +83,7 @@ def test_the_size_of_a_picture_does_not_matter(
     models: Models, tiny_gallery: Path, side: int
 ) -> None:
     result = Pipeline(models, Gallery.open(tiny_gallery))(shelf(side))
-    assert counts(result) == {**SHELF_FACINGS, None: SHELF_UNKNOWN}
+    assert counts(result) == EXPECTED
 
 
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -27,7 +27,7 @@ def matches(n: int) -> Matches:
 
 def test_a_wrong_array_is_refused_with_what_was_expected_and_what_came() -> None:
     with pytest.raises(ValueError, match=r"xyxy must be float32 \(N, 4\), got float64 \(4,\)"):
-        Detections(np.zeros(4), np.zeros(1, np.float32), np.zeros(1, np.int32))
+        Detections(np.zeros(4), np.zeros(1, np.float32), np.zeros(1, np.int32))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"confidence must be float32 \(2\), got float32 \(3,\)"):
         Detections(np.zeros((2, 4), np.float32), np.zeros(3, np.float32), np.zeros(2, np.int32))
     with pytest.raises(ValueError, match=r"class_id must be int32 \(1\), got list"):

@@ -25,7 +25,8 @@ def area_average(image: U8, size_wh: tuple[int, int]) -> np.ndarray:
             for j in range(old):
                 matrix[i, j] = max(0.0, min((i + 1) * step, j + 1) - max(i * step, j)) / step
         weights.append(matrix)
-    return np.einsum("yh,hwc,xw->yxc", weights[1], image.astype(np.float64), weights[0])
+    mean = np.einsum("yh,hwc,xw->yxc", weights[1], image.astype(np.float64), weights[0])
+    return np.asarray(mean)
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))

@@ -16,10 +16,10 @@ from edge.manifest import Variant
 from edge.vision import session, tensorrt
 from edge.vision.binding import DeviceBinding
 from edge.vision.session import ORT_NAMES, OrtSession, SessionOptions, open_session
+from export.pack import single_variant
 from tests.factories import CROP, DIM, write_tower
 
-ALL = ("tensorrt", "cuda", "openvino", "cpu")
-ONE = (Variant(file="m.onnx", precision="fp32", providers=ALL),)
+ONE = single_variant("m.onnx")
 
 
 class FakeOrt:
@@ -87,7 +87,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeOrt) -> FakeOrt:
-    monkeypatch.setitem(sys.modules, "onnxruntime", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
     return fake
 
 
