@@ -67,6 +67,9 @@ class Models:
             embedder = Embedder(tower, manifest.tower)
         with naming(bundle.path):
             report = canary.check(bundle, probe, embedder, (found.precision, used.precision))
+        if embedder.provider != "cpu":
+            # a CPU has nothing to tune, and the canary has touched every page by now
+            embedder.warm_up()
         return cls(bundle, detector, embedder, used.precision, report)
 
 

@@ -15,7 +15,7 @@ from edge.vision.session import Session
 
 
 class Embedder:
-    """A tower session with its manifest entry.
+    """A tower session with its manifest entry; for one thread at a time.
 
     Raises:
         BundleError: when input or output of the model do not fit the manifest.
@@ -24,6 +24,7 @@ class Embedder:
     def __init__(self, session: Session, spec: TowerSpec) -> None:
         self._session = session
         self._spec = spec
+        self._buffers: dict[int, F32] = {}
         given, outputs = session.signature
         size = spec.preprocessing.size
         if len(given.shape) != 4 or given.shape[0] is not None:
@@ -43,6 +44,12 @@ class Embedder:
         """The fingerprint of the tower."""
         return self._spec.fingerprint
 
+    def warm_up(self) -> None:
+        """Run every batch size once: on accelerators the first run of a shape plans and tunes."""
+        size = self._spec.preprocessing.size
+        for count in self._spec.batch_sizes:
+            self._session.run(np.zeros((count, 3, size, size), np.float32))
+
     def embed(self, image: U8, xyxy: F32, watch: Stopwatch | None = None) -> Embeddings:
         """Embed the boxes ``(N, 4) float32`` of ``image (H, W, 3) uint8`` RGB.
 
@@ -55,7 +62,8 @@ class Embedder:
         vectors = np.empty((len(xyxy), self._spec.dim), dtype=np.float32)
         for part in buckets(len(xyxy), self._spec.batch_sizes):
             with watch.stage("crops"):
-                batch = preprocess.crops(image, xyxy[part], self._spec.preprocessing)
+                batch = self._buffer(part.stop - part.start)
+                preprocess.crops(image, xyxy[part], self._spec.preprocessing, batch)
             with watch.stage("tower"):
                 vectors[part] = self._run(batch)
         return self._checked(vectors)
@@ -74,6 +82,13 @@ class Embedder:
             ]
             vectors[part] = self._run(np.concatenate(batch))
         return self._checked(vectors)
+
+    def _buffer(self, count: int) -> F32:
+        """The input of this batch size, allocated once."""
+        if count not in self._buffers:
+            size = self._spec.preprocessing.size
+            self._buffers[count] = np.empty((count, 3, size, size), dtype=np.float32)
+        return self._buffers[count]
 
     def bare_run(self, image: U8, xyxy: F32, batch_size: int) -> Callable[[], None]:
         """The model alone on these crops, its input ready: what a benchmark compares with."""
