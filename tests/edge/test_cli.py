@@ -69,7 +69,7 @@ def edge(*arguments: object, stdout: int = subprocess.PIPE) -> Done:
         stderr=subprocess.PIPE,
         timeout=120,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "PYTHONUNBUFFERED": ""},
     )
     err = done.stderr.decode()
     assert "Traceback" not in err, err

@@ -84,6 +84,8 @@ def python(code: str, **streams: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
         [sys.executable, "-c", "from edge import console\n" + code],
         cwd=ROOT,
+        # unbuffered output would fail at once, where it usually fails at the end
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
         stderr=subprocess.PIPE,
         check=False,
         timeout=60,

@@ -168,6 +168,19 @@ def test_boxes_cut_by_tile_borders_are_merged(
     assert max(shape[0] for shape in session.shapes) <= limit
 
 
+def test_what_no_tile_shows_whole_is_not_lost() -> None:
+    """A product larger than the overlap is cut by every tile: its largest part is still reported."""
+    image = np.zeros((128, 230, 3), np.uint8)
+    truth = np.array([[10, 40, 30, 60], [90, 40, 140, 90]], np.float32)
+    image[40:60, 10:30] = 255
+    image[40:90, 90:140] = 255
+    session = detector_session(BlobDetector(KNOWN_PX), input_wh=INPUT)
+    spec = detector_spec(input_wh=INPUT, scale=ScalePolicy(facing_px=KNOWN_PX, overlap=0.1))
+    found, _ = Detector(session, spec, "tiles@1").detect(image)
+    assert 2 <= len(found) <= 3
+    assert (geometry.iou(found.xyxy, truth).max(axis=0) > 0.7).all()
+
+
 def test_a_batch_that_is_fixed_is_filled_up() -> None:
     image, truth = blobs(1, 300, 200)
     session = detector_session(BlobDetector(KNOWN_PX), batch=3, input_wh=INPUT)
