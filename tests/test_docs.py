@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from tests.conftest import ROOT
+from tests.factories import SHELF, squares, write_picture
 
 README = ROOT / "README.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -118,6 +121,27 @@ def test_its_python_is_python_and_imports_what_there_is(readme: str) -> None:
                 module = __import__(str(node.module), fromlist=["_"])
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+
+
+def test_its_python_runs(
+    readme: str,
+    tiny_bundle: Path,
+    tiny_gallery: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a reader would run it, beside a picture and a gallery of these names."""
+    from edge import bundle
+
+    monkeypatch.setattr(bundle, "default_path", lambda: tiny_bundle)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(tiny_gallery, "store.db")
+    write_picture(tmp_path / "shelf.jpg", squares(SHELF))
+    for name, body in FENCE.findall(readme):
+        if name == "python":
+            exec(compile(body, "README.md", "exec"), {})
+    assert "'red'" in capsys.readouterr().out
 
 
 def test_files_that_it_shows_are_there(readme: str) -> None:

@@ -373,14 +373,6 @@ def test_an_output_that_cannot_be_made_is_one_line(
     assert str(tmp_path / "file") in done.error
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_device_behind_stdout_is_one_line(tiny_bundle: Path) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = edge("bundle", "verify", tiny_bundle, stdout=full.fileno())
-    assert done.status == 1
-    assert "No space left on device" in done.error
-
-
 # --------------------------------------------------------------------------------------- gallery
 
 
@@ -543,17 +535,6 @@ def test_bench_gives_its_numbers(tiny_bundle: Path, tiny_pictures: Path) -> None
     assert set(report["bare_ms"]) == {"detector", "tower"}
     assert report["overhead_ratio"] > 0
     assert report["peak_rss_mb"] > 10
-
-
-def test_bench_without_a_product_is_a_wrong_call(tiny_bundle: Path, tmp_path: Path) -> None:
-    from edge.demo import SAMPLE
-
-    if not (SAMPLE / "fronts").is_dir():
-        pytest.skip(f"no sample at {SAMPLE}")
-    dark = write_picture(tmp_path / "dark.png", np.zeros((64, 64, 3), np.uint8))
-    done = edge("bench", dark, "--bundle", tiny_bundle, "--repeat", "1")
-    assert done.status == 2
-    assert f"{dark}: no product found" in done.error
 
 
 def test_the_demo_finds_what_is_there(tmp_path: Path) -> None:

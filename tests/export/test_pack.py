@@ -423,3 +423,31 @@ def test_the_real_command_packs(tiny_bundle: Path, tmp_path: Path) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: name: ")
     assert wrong.stderr.count("\n") == 1
+
+
+def test_a_detector_by_others_audits_a_real_photo(shelf_data: Path, tmp_path: Path) -> None:
+    """A YOLOv8n of a third party, channels last, packed and used with no code of its own."""
+    from edge.auditor import audit_paths
+    from edge.bundle import default_path
+
+    theirs = shelf_data / "detector" / "sku110k_yolov8n_nhwc.onnx"
+    photos = sorted((shelf_data / "shelves" / "val").rglob("*.jpg"))
+    try:
+        base = default_path()
+    except BundleError as error:
+        pytest.skip(str(error))
+    if not theirs.is_file() or not photos:
+        pytest.skip(f"no third party's detector or no photos in {shelf_data}")
+    bundle = run_pack(
+        request(
+            base,
+            tmp_path,
+            detector=theirs,
+            detector_licence="AGPL-3.0",
+            detector_source="trained on SKU-110K by others",
+        )
+    )
+    assert bundle.manifest.detector.layout == "nhwc"
+    summary = audit_paths([photos[0]], tmp_path / "out", bundle=bundle.path, provider="cpu")
+    assert summary.exit_status == 0
+    assert summary.unknown > 20
