@@ -128,12 +128,17 @@ class OperatingPoint(_Model):
 
 
 class CanarySpec(_Model):
-    """Small pictures with golden outputs, and how far an answer may be from them."""
+    """Small pictures with golden outputs, and how far an answer may be from them.
+
+    ``min_cosine_half`` is for providers that compute an FP32 file in half precision (TensorRT, and
+    OpenVINO on a GPU).
+    """
 
     crops: tuple[RelativePath, ...] = Field(min_length=2)
     scene: RelativePath
     golden: RelativePath
     min_cosine: dict[Precision, Unit]
+    min_cosine_half: Unit = 0.99
     min_spread: Unit
     min_box_agreement: Unit = 0.9
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from edge.timing import Stopwatch
 from edge.types import Detections, Frame, FrameResult, Matches
 from edge.vision.detector import TILE_BATCH, Detector
 from edge.vision.embedder import Embedder
-from edge.vision.session import SessionOptions, open_session
+from edge.vision.session import SessionOptions, available_providers, open_session
+
+log = logging.getLogger("edge.vision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,8 @@ class Models:
 
     @property
     def provider(self) -> str:
-        """The execution provider in use; both names where the two models differ."""
-        names = (self.detector.provider, self.embedder.provider)
-        return names[0] if names[0] == names[1] else "+".join(names)
+        """The execution provider in use."""
+        return self.embedder.provider
 
     @classmethod
     def open(
@@ -50,10 +52,30 @@ class Models:
     ) -> Models:
         """Load both models and run the canary on them.
 
+        With ``auto``, a provider that does not start or fails the canary gives way to the next, with
+        a warning; one asked for by name is an error then.
+
         Raises:
             InferenceError: when the provider does not run.
             BundleError: when a model does not fit its manifest or its canary.
         """
+        names = available_providers() if provider == "auto" else (provider,)
+        for name in names[:-1]:
+            try:
+                return cls._open(bundle, name, scale, threads, cache)
+            except (InferenceError, BundleError) as error:
+                log.warning("provider %s does not work here: %s", name, error)
+        return cls._open(bundle, names[-1], scale, threads, cache)
+
+    @classmethod
+    def _open(
+        cls,
+        bundle: Bundle,
+        provider: str,
+        scale: str | None,
+        threads: int | None,
+        cache: Path | None,
+    ) -> Models:
         manifest = bundle.manifest
         options = SessionOptions(threads, cache, (1, TILE_BATCH))
         finder, found = open_session(bundle.path, manifest.detector.variants, provider, options)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import geometry
-from edge.errors import BundleError
+from edge.errors import BundleError, ConfigError
 from edge.manifest import DetectorSpec
 from edge.timing import Stopwatch
 from edge.types import F32, I32, I64, U8, Detections
@@ -75,12 +75,24 @@ class Detector:
             return [self._at(image, scales[0], watch)]
 
         if fixed is not None:
+            self._check_tiles(fixed, frame_wh)
             found, chosen = self._at(image, fixed, watch), fixed
         else:
             found, chosen = choose(passes, frame_wh, self._spec.input_wh, self._spec.scale)
         if len(found) >= self._spec.max_det:
             log.warning("max_det reached: only the %d surest boxes are kept", self._spec.max_det)
         return found, str(chosen)
+
+    def _check_tiles(self, scale: Scale, frame_wh: tuple[int, int]) -> None:
+        if scale.mode != "tiles":
+            return
+        policy = self._spec.scale
+        tiles = len(tile_origins(frame_wh, self._spec.input_wh, scale.factor, policy.overlap))
+        if tiles > policy.max_tiles:
+            raise ConfigError(
+                f"scale {scale} needs {tiles} tiles on {frame_wh[0]}x{frame_wh[1]}, more than the"
+                f" bundle's {policy.max_tiles}"
+            )
 
     def bare_run(self, image: U8) -> Callable[[], None]:
         """The model alone on the whole frame, its input ready: what a benchmark compares with."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import edge
+import edge.pipeline
 from edge.bundle import Bundle
 from edge.errors import BundleError, ConfigError, GalleryError, InferenceError
 from edge.gallery.gallery import Gallery
@@ -152,19 +153,23 @@ def test_a_model_that_is_none_names_the_file(own_bundle: Path) -> None:
         Models.open(Bundle.load(own_bundle), provider="cpu")
 
 
-def test_two_providers_are_both_named(models: Models) -> None:
-    class Elsewhere:
-        provider = "cuda"
+def test_auto_goes_on_where_a_provider_fails_its_canary(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = Models._open
 
-    mixed = Models(
-        models.bundle,
-        Elsewhere(),  # type: ignore[arg-type]
-        models.embedder,
-        models.tower_precision,
-        models.canary,
-    )
-    assert mixed.provider == "cuda+cpu"
-    assert models.provider == "cpu"
+    def opened(bundle: Bundle, provider: str, *rest: Any) -> Models:
+        if provider == "cuda":
+            raise BundleError("canary on cuda: tower differs from its golden embeddings")
+        return real(bundle, provider, *rest)
+
+    monkeypatch.setattr(Models, "_open", opened)
+    monkeypatch.setattr(edge.pipeline, "available_providers", lambda: ("cuda", "cpu"))
+    bundle = Bundle.load(tiny_bundle)
+    assert Models.open(bundle).provider == "cpu"
+    assert "provider cuda does not work here: canary on cuda" in caplog.text
+    with pytest.raises(BundleError, match="canary on cuda"):
+        Models.open(bundle, provider="cuda")
 
 
 def test_the_public_names_are_those_of_their_modules(tiny_bundle: Path) -> None:

@@ -190,3 +190,10 @@ def test_a_batch_that_is_fixed_is_filled_up() -> None:
     assert {shape[0] for shape in session.shapes} == {3}
     Detector(session, spec, "whole").bare_run(image)()
     assert session.shapes[-1][0] == 3
+
+
+def test_a_fixed_choice_beyond_the_bundle_s_tiles_is_refused() -> None:
+    spec = detector_spec()
+    detector = Detector(detector_session(BlobDetector((4.0, 24.0))), spec, "tiles@8")
+    with pytest.raises(ConfigError, match=r"scale tiles@8 needs \d+ tiles on 2000x1000, more than"):
+        detector.detect(np.zeros((1000, 2000, 3), np.uint8))
