@@ -12,6 +12,7 @@ from edge.console import Progress
 from edge.errors import CameraError
 from edge.gallery.build import BuildReport, build_gallery
 from edge.gallery.gallery import Gallery
+from edge.gallery.views import enrolment_views
 from edge.pipeline import Models
 from edge.types import Candidate
 
@@ -90,7 +91,8 @@ def search_pictures(
         except CameraError as error:
             found.append(Found(str(picture), None, None, (), (), str(error)))
             continue
-        matches = gallery.match(models.embedder.embed_images([image]), matcher)
+        seen = enrolment_views(image)[0]
+        matches = gallery.match(models.embedder.embed_images([seen]), matcher)
         sku_id = matches.sku_id[0]
         name = gallery.name(sku_id, locale) if sku_id is not None else None
         found.append(Found(str(picture), sku_id, name, matches.category[0], matches.top[0]))

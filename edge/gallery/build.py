@@ -16,6 +16,7 @@ from edge.gallery.folder import CATALOGUE, Picture, contradictions, find_picture
 from edge.gallery.records import NewReference, Sku
 from edge.gallery.store import GalleryStore
 from edge.gallery.thumbnail import encode_jpeg, sharpness, shrink
+from edge.gallery.views import enrolment_views
 from edge.types import U8, Embeddings
 
 BATCH = 32
@@ -66,7 +67,8 @@ def build_gallery(
     """Enrol ``DIR/<sku_id>/*.jpg`` or ``DIR/<sku_id>.jpg``, with ``DIR/skus.csv``, into ``out``.
 
     ``read_image`` gives ``(H, W, 3) uint8`` RGB and raises EdgeError for a bad picture, which is
-    then reported while the others go on. ``embed`` takes up to 32 such pictures at ``precision``.
+    then reported while the others go on. ``embed`` takes up to 64 such pictures at ``precision``.
+    A product on a plain background is enrolled as a camera sees it (``enrolment_views``).
     ``progress`` is called with pictures done and all. A picture whose bytes lie under several SKUs
     is refused for all of them unless ``force``.
 
@@ -131,6 +133,7 @@ def _fill(
     try:
         for done, batch in _batches(pictures, read_image, report):
             if batch:
+                batch = [(p, view) for p, image in batch for view in enrolment_views(image)]
                 found = embed([image for _, image in batch])
                 if store is None:
                     dim = found.vectors.shape[1]
