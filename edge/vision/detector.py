@@ -6,21 +6,19 @@ import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from edge import geometry
 from edge.errors import BundleError, ConfigError
 from edge.manifest import DetectorSpec
 from edge.timing import Stopwatch
-from edge.types import F32, I32, I64, U8, Detections
+from edge.types import F32, U8, Detections
 from edge.vision import decode, preprocess
+from edge.vision.merge import Region, merge
 from edge.vision.scale import Scale, choose, parse_scale, tile_origins, whole_factor
 from edge.vision.session import Session
 
 log = logging.getLogger("edge.vision")
 
-_EDGE_PX = 2.0
-_COVERED = 0.5
 TILE_BATCH = 4
 """Tiles a run, where the model's batch is dynamic."""
 _COPY_GAP = 16
@@ -113,7 +111,7 @@ class Detector:
             regions = [(0, 0, width, height)]
         boxes = self._regions(image, regions, scale.factor, watch)
         with watch.stage("nms"):
-            return self._merge(boxes, regions, (width, height))
+            return merge(boxes, regions, (width, height), self._spec)
 
     def _side_by_side(
         self, image: U8, scales: Sequence[Scale], watch: Stopwatch
@@ -146,7 +144,7 @@ class Detector:
             for i, transform in enumerate(placed):
                 mine = owner == i
                 raw = (transform.inverse(xyxy[mine]), confidence[mine], class_id[mine])
-                found.append(self._merge([raw], [(0, 0, *frame_wh)], frame_wh))
+                found.append(merge([raw], [(0, 0, *frame_wh)], frame_wh, self._spec))
             return found
 
     def _padded(self, batch: F32) -> F32:
@@ -159,7 +157,7 @@ class Detector:
     def _regions(
         self,
         image: U8,
-        regions: Sequence[tuple[int, int, int, int]],
+        regions: Sequence[Region],
         factor: float,
         watch: Stopwatch,
     ) -> list[decode.RawBoxes]:
@@ -181,7 +179,7 @@ class Detector:
         return results
 
     def _place(
-        self, image: U8, region: tuple[int, int, int, int], factor: float
+        self, image: U8, region: Region, factor: float
     ) -> tuple[F32, geometry.LetterboxTransform]:
         x1, y1, x2, y2 = region
         spec = self._spec
@@ -195,65 +193,3 @@ class Detector:
             value_range=spec.value_range,
             origin_xy=(x1, y1),
         )
-
-    def _merge(
-        self,
-        boxes: Sequence[decode.RawBoxes],
-        regions: Sequence[tuple[int, int, int, int]],
-        frame_wh: tuple[int, int],
-    ) -> Detections:
-        xyxy = np.concatenate([b[0] for b in boxes])
-        confidence = np.concatenate([b[1] for b in boxes])
-        class_id = np.concatenate([b[2] for b in boxes])
-        cut = np.concatenate(
-            [_cut_by_tile(b[0], r, frame_wh) for b, r in zip(boxes, regions, strict=True)]
-        )
-        limit = np.array(frame_wh * 2, dtype=np.float32)
-        xyxy = xyxy.clip(0, limit)
-        alive = np.flatnonzero((xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf) >= 1.0)
-        xyxy, confidence, class_id, cut = (
-            xyxy[alive],
-            confidence[alive],
-            class_id[alive],
-            cut[alive],
-        )
-        if self._spec.head == "end2end" and len(regions) == 1:
-            keep = np.argsort(-confidence, kind="stable")[: self._spec.max_det]
-        else:
-            keep = self._suppress(xyxy, confidence, class_id, cut)
-        return Detections(xyxy[keep], confidence[keep], class_id[keep])
-
-    def _suppress(
-        self, xyxy: F32, confidence: F32, class_id: I32, cut: npt.NDArray[np.bool_]
-    ) -> I64:
-        """NMS in which a box cut by a tile's edge gives way to a whole one that covers it."""
-        threshold, limit = self._spec.iou, self._spec.max_det
-        whole, partial = np.flatnonzero(~cut), np.flatnonzero(cut)
-        keep = whole[geometry.nms(xyxy[whole], confidence[whole], threshold, group=class_id[whole])]
-        if len(partial):
-            own = np.maximum(geometry.area(xyxy[partial]), 1e-6)
-            if len(keep):
-                shared = geometry.intersection(xyxy[partial], xyxy[keep]).max(axis=1)
-                partial = partial[shared / own < _COVERED]
-            left = geometry.nms(
-                xyxy[partial], confidence[partial], threshold, group=class_id[partial]
-            )
-            keep = np.concatenate([keep, partial[left]])
-        return np.asarray(keep[np.argsort(-confidence[keep], kind="stable")][:limit])
-
-
-def _cut_by_tile(
-    xyxy: F32, region: tuple[int, int, int, int], frame_wh: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """Which boxes touch an edge of their tile that is not an edge of the frame."""
-    x1, y1, x2, y2 = region
-    cut = np.zeros(len(xyxy), dtype=bool)
-    if x1 > 0:
-        cut |= xyxy[:, 0] <= x1 + _EDGE_PX
-    if y1 > 0:
-        cut |= xyxy[:, 1] <= y1 + _EDGE_PX
-    if x2 < frame_wh[0]:
-        cut |= xyxy[:, 2] >= x2 - _EDGE_PX
-    if y2 < frame_wh[1]:
-        cut |= xyxy[:, 3] >= y2 - _EDGE_PX
-    return cut

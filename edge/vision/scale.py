@@ -20,7 +20,7 @@ from edge.manifest import ScalePolicy
 from edge.types import Detections
 
 _CHOICE = re.compile(r"^(shrink|tiles)@(\d+(?:\.\d+)?)$")
-_PYRAMID = (0.5, 0.28, 0.16)
+_PYRAMID = (0.5, 0.28, 0.16)  # side by side they fit one input
 _SMALL_QUANTILE = 0.25
 _MAX_ENLARGE = 2.0
 _MAX_TILE_FACTOR = 8.0
@@ -123,7 +123,7 @@ def choose(
     if low <= size <= high and not sparse:
         return found, whole
     if sparse or size > high:
-        attempt(pyramid(frame_wh, input_wh, whole.factor))
+        attempt([Scale("shrink", whole.factor * step) for step in _PYRAMID])
         _, found, scale = max(tried, key=lambda t: t[0])
         size = facing_px(found, scale.factor)
         wanted = scale.factor * middle / size if size > 0 else whole.factor
@@ -134,13 +134,6 @@ def choose(
         attempt([tiles])
     _, found, scale = max(tried, key=lambda t: t[0] / (1.0 if t[2] == whole else _CLEARLY_BETTER))
     return found, scale
-
-
-def pyramid(
-    frame_wh: tuple[int, int], input_wh: tuple[int, int], whole: float
-) -> tuple[Scale, ...]:
-    """Smaller scales that fit one input side by side, along the longer free side."""
-    return tuple(Scale("shrink", whole * step) for step in _PYRAMID)
 
 
 def _tiles(
