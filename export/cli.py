@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge import console
+from export import cli_tower
 
 app = typer.Typer(
     name="edge-export",
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli_tower.register(app)
 
 
 @app.command()

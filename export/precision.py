@@ -30,12 +30,15 @@ FP32_ISLANDS = (
 _TAIL = {*FP32_ISLANDS, "Expand", "Shape", "Concat", "Reshape", "Max", "Mul", "Gemm", "MatMul"}
 
 
-def to_int8(fp32: Path, out: Path, calibration: F32, *, batch: int = 16) -> None:
+def to_int8(
+    fp32: Path, out: Path, calibration: F32, *, batch: int = 16, first_fp32: int = 3
+) -> None:
     """Static QDQ quantisation, calibrated on (n, 3, S, S) float32 store crops, n ≥ 1.
 
     Activations are unsigned, weights signed a channel with `reduce_range`: seven bits cannot
     saturate the 16-bit sums of processors without VNNI. ReLU and clipping are folded into the
-    quantisation before them. Projection and normalisation at the end stay in FP32.
+    quantisation before them. The first `first_fp32` convolutions (few channels, so seven bits cost
+    the most there and time the least), the projection and the normalisation stay in FP32.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -62,6 +65,8 @@ def to_int8(fp32: Path, out: Path, calibration: F32, *, batch: int = 16) -> None
     with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
         prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load(str(prepared)).graph
+        first = [node.name for node in graph.node if node.op_type == "Conv"][:first_fp32]
         quantize_static(
             str(prepared),
             str(quantised),
@@ -72,7 +77,7 @@ def to_int8(fp32: Path, out: Path, calibration: F32, *, batch: int = 16) -> None
             per_channel=True,
             reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=_tail(onnx.load(str(prepared)).graph),
+            nodes_to_exclude=[*first, *_tail(graph)],
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
         write_bytes(out, quantised.read_bytes())

@@ -7,7 +7,7 @@ Each store has 60 SKUs, one clean front each, and one photo of 110 to 135 facing
 SKUs are left out of the gallery. Prints one JSON object: per store and pooled, the recall and precision
 of boxes at IoU 0.5, the share of enrolled facings with the right SKU (all, and of those found), the
 share whose nearest SKU is right at any similarity, the share of facings of SKUs left out that were
-accepted as another SKU (FPIR), and for some thresholds what they would give.
+accepted as another SKU (FPIR), and what other similarities and margins would give.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from edge.shelf.records import read_records
 from export.scenes.brands import Split
 from export.scenes.writer import write_store
 
-THRESHOLDS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
-Row = tuple[bool, bool, float, bool]
-"""Enrolled, nearest SKU right, similarity, accepted."""
+SIMILARITIES = (0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+MARGINS = (0.0, 0.01, 0.02, 0.04, 0.06)
+Row = tuple[bool, bool, float, bool, float]
+"""Enrolled, nearest SKU right, similarity, accepted, margin."""
 
 
 def audit_store(
@@ -64,6 +65,7 @@ def audit_store(
                 nearest == sku,
                 float(record.matches.similarity[d]),
                 record.matches.sku_id[d] is not None,
+                float(record.matches.margin[d]),
             )
         )
     enrolled = sum(f["sku_id"] not in unknown for f in truth)
@@ -83,6 +85,10 @@ def summarise(rows: list[Row], truth: int, boxes: int, enrolled: int) -> dict[st
         "nearest_right_of_found": round(sum(r[1] for r in known) / max(len(known), 1), 4),
         "fpir": round(sum(r[3] for r in strangers) / max(len(strangers), 1), 4),
     }
+
+
+def _share(flags: list[bool]) -> float:
+    return round(sum(flags) / max(len(flags), 1), 4)
 
 
 def main() -> None:
@@ -109,14 +115,15 @@ def main() -> None:
     known = [r for r in every if r[0]]
     strangers = [r for r in every if not r[0]]
     curve = {
-        str(t): {
-            "right_of_found": round(sum(r[1] and r[2] >= t for r in known) / len(known), 4),
-            "fpir": round(sum(r[2] >= t for r in strangers) / max(len(strangers), 1), 4),
+        f"similarity {t} margin {m}": {
+            "right_of_found": _share([r[1] and r[2] >= t and r[4] >= m for r in known]),
+            "fpir": _share([r[2] >= t and r[4] >= m for r in strangers]),
         }
-        for t in THRESHOLDS
+        for t in SIMILARITIES
+        for m in MARGINS
     }
     pooled = summarise(every, *(int(n) for n in counts))
-    print(json.dumps({"pooled": pooled, "thresholds": curve, "stores": stores}, indent=1))
+    print(json.dumps({"pooled": pooled, "operating_points": curve, "stores": stores}, indent=1))
 
 
 if __name__ == "__main__":

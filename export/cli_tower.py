@@ -1,0 +1,105 @@
+"""`edge-export finetune|evaluate|tower`: the image tower's commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edge import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(finetune)
+    app.command()(evaluate)
+    app.command()(tower)
+
+
+def finetune(
+    config: Annotated[Path, typer.Argument(help="The run as TOML or JSON; resumed if it began.")],
+) -> None:
+    """Fine-tune an image tower by metric learning, as a config file says."""
+    from export.finetune import finetune as run
+    from export.training_config import load_config
+
+    result = run(load_config(config), lambda row: print(json.dumps(row, default=str), flush=True))
+    print(result.checkpoint)
+
+
+def evaluate(
+    towers: Annotated[
+        list[str],
+        typer.Argument(
+            help="Bundles, .onnx or .pt files, timm:NAME@FILE, open_clip:NAME@FILE, hf-clip:FOLDER."
+        ),
+    ],
+    gallery: Annotated[str, typer.Option(help="[reader:]path[:split], e.g. shots/ or crops.csv.")],
+    queries: Annotated[
+        str | None, typer.Option(help="The same; the gallery's own otherwise.")
+    ] = None,
+    protocol: Annotated[Literal["split", "leave-one-out", "one-shot"], typer.Option()] = "split",
+    category: Annotated[str | None, typer.Option(help="Only this first-level category.")] = None,
+    query_sku: Annotated[list[str] | None, typer.Option(help="Ask only for these SKUs.")] = None,
+    per_photo: Annotated[bool, typer.Option(help="One crop a SKU and photo.")] = False,
+    allow_leaks: Annotated[bool, typer.Option(help="Count leaks instead of refusing.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and pictures.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look queries up in a gallery by cosine nearest neighbour and count what is right."""
+    from export.evaluate import evaluate as run
+    from export.evaluation_report import write_report
+    from export.tasks import make_task
+    from export.towers import open_tower
+
+    task = make_task(
+        protocol,
+        gallery,
+        queries,
+        category=category,
+        query_skus=tuple(query_sku or ()),
+        per_photo=per_photo,
+        seed=seed,
+    )
+    done = [
+        run(open_tower(name, threads=threads), task, allow_leaks=allow_leaks, seed=seed)
+        for name in towers
+    ]
+    if out is not None:
+        write_report(done, out)
+    if as_json:
+        console.print_json({"task": task.name, "towers": [e.to_json() for e in done]})
+        return
+    for one in done:
+        low, high = one.ci95
+        tops = ", ".join(f"top-{k} {value:.1%}" for k, value in one.top.items())
+        levels = ", ".join(f"{name} {value:.1%}" for name, value in one.levels.items())
+        print(f"{one.tower}: {tops} (95% interval of top-1: {low:.1%} to {high:.1%}); {levels}")
+
+
+def tower(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `edge-export finetune`.")],
+    out: Annotated[Path, typer.Option(help="Folder for tower.json and the ONNX files.")],
+    gallery: Annotated[str, typer.Option(help="Labelled pictures for the parity gate.")],
+    queries: Annotated[str, typer.Option(help="Other pictures of the same SKUs.")],
+    fp16: Annotated[bool, typer.Option(help="Also half precision, for GPUs.")] = False,
+    int8: Annotated[bool, typer.Option(help="Also 8 bits, for CPUs.")] = False,
+) -> None:
+    """Export a fine-tuned tower to ONNX, each precision behind its parity gate."""
+    from export.parity import GateData
+    from export.tasks import open_dataset
+    from export.tower import export_tower
+
+    gate = GateData(open_dataset(gallery), open_dataset(queries))
+    wanted: list[Literal["fp32", "fp16", "int8"]] = ["fp32"]
+    wanted += ["fp16"] if fp16 else []
+    wanted += ["int8"] if int8 else []
+    result = export_tower(checkpoint, out, gate=gate, precisions=wanted, report=print)
+    print(f"{out / 'tower.json'}: {', '.join(result.files)}")
+
+
+__all__ = ["register"]
