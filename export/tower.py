@@ -49,8 +49,8 @@ def export_tower(
     """Writes `out/tower.onnx`, one file for each other precision, and `out/tower.json`.
 
     `gate` holds labelled crops: every second query calibrates INT8, all of it measures
-    parity. Raises BundleError when FP32 parity fails, and when another precision that was asked
-    for does not hold its gate; FP32 is then already written.
+    parity. Raises BundleError when a precision does not hold its gate: its file is gone then, those
+    that hold theirs are written, and `tower.json` keeps what was measured of all.
     """
     from export.finetune import load_finetuned
     from export.precision import to_fp16, to_int8
@@ -79,10 +79,16 @@ def export_tower(
         to_fp16(files["fp32"], files["fp16"])
         reports["fp16"] = fp16_gate(tower, files["fp32"], files["fp16"], gate, spec)
         report(f"fp16: {reports['fp16'].line()}")
+    refused = {
+        name: files.pop(name) for name, gate_report in reports.items() if gate_report.failures
+    }
+    for file in refused.values():
+        file.unlink()
     result = TowerFiles(files, spec, _dim(tower), fingerprint, reports)
-    write_text(out / "tower.json", _description(result, provenance, notes or {}))
-    for name, measured in reports.items():
-        measured.require(files[name])
+    if "fp32" not in refused:
+        write_text(out / "tower.json", _description(result, provenance, notes or {}))
+    for name, file in refused.items():
+        reports[name].require(file)
     return result
 
 

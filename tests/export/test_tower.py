@@ -11,7 +11,7 @@ pytest.importorskip("timm")
 pytest.importorskip("onnxscript")
 
 from edge.errors import BundleError, ConfigError  # noqa: E402
-from export.backbones import ImageTower, load_tower  # noqa: E402
+from export.backbones import ImageTower, Provenance, load_tower  # noqa: E402
 from export.datasets import Dataset, read_folder  # noqa: E402
 from export.embedding import onnx_embed, torch_embed  # noqa: E402
 from export.parity import (  # noqa: E402
@@ -25,7 +25,7 @@ from export.parity import (  # noqa: E402
     onnx_gate,
 )
 from export.precision import to_fp16, to_int8  # noqa: E402
-from export.tower import tower_fingerprint, write_onnx  # noqa: E402
+from export.tower import export_tower, tower_fingerprint, write_onnx  # noqa: E402
 from export.towers import open_tower  # noqa: E402
 
 
@@ -167,3 +167,21 @@ def test_an_onnx_file_opens_with_its_preprocessing_beside_it(
 def test_a_tower_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         open_tower(name)
+
+
+def test_a_precision_that_fails_its_gate_is_not_left_behind(
+    tower: ImageTower, data: GateData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Provenance("timm:test_efficientnet", "random", "", "unknown")
+    monkeypatch.setattr("export.finetune.load_finetuned", lambda file: (tower, start))
+    monkeypatch.setattr(
+        "export.tower.int8_gate",
+        lambda *_: GateReport({"top1_int8": 0.1}, ("top-1 of int8 0.1 is over a point below",)),
+    )
+    with pytest.raises(BundleError, match=r"tower\.int8\.onnx: top-1 of int8"):
+        export_tower(tmp_path / "x.pt", tmp_path / "out", gate=data)
+    about = json.loads((tmp_path / "out" / "tower.json").read_text())
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"tower.onnx", "tower.json"}
+    assert about["files"] == {"fp32": "tower.onnx"}
+    assert about["gates"]["int8"] == {"top1_int8": 0.1}
+    assert open_tower(str(tmp_path / "out" / "tower.onnx")).preprocessing == tower.preprocessing
