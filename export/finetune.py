@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,7 +87,8 @@ class _Run:
         self.file = config.out / CHECKPOINT
         self.history: list[dict[str, Any]] = []
         self.clock = Clock(config.steps, config.minutes)
-        _prepare_folder(config)
+        make_folder(config.out)
+        write_text(config.out / "config.json", config.model_dump_json(indent=1))
         sources = [training_source(s) for s in config.sources]
         contrasted = [not s.proxies for s in config.sources]
         ordered = [s for s, last in zip(sources, contrasted, strict=True) if not last]
@@ -246,9 +246,3 @@ def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
         width = int(tower.features(torch.zeros(1, 3, size, size)).shape[-1])
     tower.projection = nn.Linear(width, config.dim)
     return tower, provenance
-
-
-def _prepare_folder(config: FinetuneConfig) -> None:
-    make_folder(config.out)
-    text = json.dumps(json.loads(config.model_dump_json()), indent=1)
-    write_text(config.out / "config.json", text)

@@ -30,6 +30,7 @@ def _crops(count: int) -> list[np.ndarray]:
 
 
 def test_the_device_prepares_crops_as_the_checkpoint_expects() -> None:
+    torch.manual_seed(0)
     tower, _ = load_tower(MODEL, None)
     cosines = preprocessing_cosines(
         torch_embed(tower), tower.preprocessing, checkpoint_transform(MODEL), _crops(24)
