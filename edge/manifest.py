@@ -108,7 +108,10 @@ class Preprocessing(_Model):
 
 
 class TowerSpec(_Model):
-    """The image tower's files, output dimension, preprocessing and fingerprint."""
+    """The image tower's files, output dimension, preprocessing and fingerprint.
+
+    ``batch_sizes`` are the only ones that run; which of them is used most is measured on the device.
+    """
 
     variants: tuple[Variant, ...] = Field(min_length=1)
     dim: int = Field(ge=2)

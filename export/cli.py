@@ -38,6 +38,9 @@ def pack(
         tuple[float, float] | None,
         typer.Option(help="Facing sizes it finds, in input pixels (square root of area)."),
     ] = None,
+    enough_coverage: Annotated[
+        float | None, typer.Option(help="Share of the picture found at which one pass will do.")
+    ] = None,
     input_size: Annotated[
         int, typer.Option(min=32, help="Input side where the model leaves it open.")
     ] = 640,
@@ -73,6 +76,7 @@ def pack(
             confidence=confidence,
             iou=iou,
             facing_px=facing_px,
+            enough_coverage=enough_coverage,
             input_size=input_size,
             tower=tower,
             tower_source=tower_source,

@@ -48,6 +48,7 @@ class PackRequest:
     confidence: float | None = None
     iou: float | None = None
     facing_px: tuple[float, float] | None = None
+    enough_coverage: float | None = None
     input_size: int = 640
     tower: Path | None = None
     tower_source: str | None = None
@@ -146,9 +147,9 @@ def _detector(
 
 
 def _scale(request: PackRequest, known: ScalePolicy) -> ScalePolicy:
-    if request.facing_px is None:
-        return known
-    return ScalePolicy.model_validate({**known.model_dump(), "facing_px": request.facing_px})
+    given = {"facing_px": request.facing_px, "enough_coverage": request.enough_coverage}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return ScalePolicy.model_validate({**known.model_dump(), **changes})
 
 
 def _tower(

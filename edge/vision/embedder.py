@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from edge.manifest import TowerSpec
 from edge.timing import Stopwatch
 from edge.types import F32, U8, Embeddings
 from edge.vision import preprocess
+from edge.vision.batches import BatchChoice
 from edge.vision.session import Session
 
 
@@ -24,6 +25,7 @@ class Embedder:
     def __init__(self, session: Session, spec: TowerSpec) -> None:
         self._session = session
         self._spec = spec
+        self._batches = BatchChoice(spec.batch_sizes)
         self._buffers: dict[int, F32] = {}
         given, outputs = session.signature
         size = spec.preprocessing.size
@@ -60,7 +62,7 @@ class Embedder:
         """
         watch = watch or Stopwatch()
         vectors = np.empty((len(xyxy), self._spec.dim), dtype=np.float32)
-        for part in buckets(len(xyxy), self._spec.batch_sizes):
+        for part in self._batches.slices(len(xyxy)):
             with watch.stage("crops"):
                 batch = self._buffer(part.stop - part.start)
                 preprocess.crops(image, xyxy[part], self._spec.preprocessing, batch)
@@ -71,7 +73,7 @@ class Embedder:
     def embed_images(self, images: Sequence[U8]) -> Embeddings:
         """Embed whole pictures ``(H, W, 3) uint8`` RGB, one vector each."""
         vectors = np.empty((len(images), self._spec.dim), dtype=np.float32)
-        for part in buckets(len(images), self._spec.batch_sizes):
+        for part in self._batches.slices(len(images)):
             batch = [
                 preprocess.crops(
                     image,
@@ -120,16 +122,3 @@ class Embedder:
         if not (norms > 1e-12).all():
             raise InferenceError(f"tower on {self._session.provider} gave embeddings of length 0")
         return Embeddings(vectors / norms, self._spec.fingerprint)
-
-
-def buckets(count: int, sizes: Sequence[int]) -> Iterator[slice]:
-    """Split ``count`` items into slices whose lengths are all in ``sizes``, largest first.
-
-    Every batch has one of a few shapes (so that plans and buffers are reused) and none is padded.
-    """
-    ordered = sorted(set(sizes) | {1}, reverse=True)
-    start = 0
-    while start < count:
-        size = next(s for s in ordered if s <= count - start)
-        yield slice(start, start + size)
-        start += size

@@ -12,6 +12,9 @@ from edge.geometry import LetterboxTransform
 from edge.manifest import Preprocessing
 from edge.types import F32, U8
 
+# OpenCV's threads would wait, spinning, on the cores that the runtime's threads need a moment later
+cv2.setNumThreads(1)
+
 PAD_VALUE = 114
 _UPSCALE = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.atomic import make_folder, write_bytes, write_text
 from export.scenes.writer import Progress, write_store
 
-SEED = 11
+SEED = 10
 SKUS = 60
 FRONT_PX = 384
 
