@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-_TRIES = 2
+_LEAST_TRIES = 2
+_TRIED_CROPS = 32
 _MEMORY = 0.8
 
 
@@ -13,8 +14,9 @@ class BatchChoice:
     """Splits crops into batches whose sizes are all in a closed list, so that none is padded.
 
     Which size is fastest depends on caches and on where a session's memory lies, and changed by a
-    third from one process to the next where it was measured. So each size is tried twice, largest
-    first, and from then on the cheapest per crop that fits is taken. For one thread at a time.
+    third from one process to the next where it was measured. So each size is tried on a few dozen
+    crops, largest first, and from then on the cheapest per crop that fits is taken. For one thread at
+    a time.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -34,13 +36,17 @@ class BatchChoice:
 
     def _next(self, left: int) -> int:
         fitting = [s for s in self._sizes if s <= left]
-        untried = [s for s in fitting if self._tries[s] < _TRIES]
+        untried = [s for s in fitting if self._tries[s] < _tries(s)]
         return untried[0] if untried else min(fitting, key=lambda s: self._cost[s])
 
     def _learn(self, size: int, seconds: float) -> None:
         self._tries[size] += 1
-        if self._tries[size] <= _TRIES:
+        if self._tries[size] <= _tries(size):
             # the first run of a size also allocates its memory
             self._cost[size] = min(self._cost[size], seconds)
         else:
             self._cost[size] = _MEMORY * self._cost[size] + (1 - _MEMORY) * seconds
+
+
+def _tries(size: int) -> int:
+    return max(_LEAST_TRIES, _TRIED_CROPS // size)
