@@ -116,8 +116,17 @@ def write_onnx(tower: ImageTower, file: Path) -> None:
     if program is None:
         raise BundleError(f"{file}: torch.onnx gave no model")
     model = program.model_proto
+    _forget_origin(model)
     onnx.checker.check_model(model, full_check=True)
     write_bytes(file, model.SerializeToString())
+
+
+def _forget_origin(model: Any) -> None:
+    """Drop stack traces and paths of the machine that exported: they are no part of a model."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def tower_fingerprint(file: Path, preprocessing: Preprocessing) -> str:
