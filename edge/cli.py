@@ -9,6 +9,7 @@ import typer
 
 from edge import console
 from edge.cli_gallery import app as gallery_app
+from edge.cli_options import BundleOption, JsonOption, ProviderOption
 
 app = typer.Typer(
     name="edge",
@@ -20,14 +21,6 @@ app = typer.Typer(
 bundle_app = typer.Typer(help="Model bundles.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
 app.add_typer(bundle_app, name="bundle")
-
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Bundle folder; the embedded default otherwise.")
-]
-ProviderOption = Annotated[
-    str, typer.Option("--provider", help="auto, cpu, cuda, tensorrt or openvino.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 
 
 @app.command()

@@ -8,17 +8,11 @@ from typing import Annotated
 import typer
 
 from edge import console
+from edge.cli_options import BundleOption, JsonOption, ProviderOption
 
 app = typer.Typer(help="The gallery of enrolled SKUs.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Gallery file.")]
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Bundle folder; the embedded default otherwise.")
-]
-ProviderOption = Annotated[
-    str, typer.Option("--provider", help="auto, cpu, cuda, tensorrt or openvino.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 
 
 @app.command()

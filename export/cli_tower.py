@@ -100,6 +100,3 @@ def tower(
     wanted += ["int8"] if int8 else []
     result = export_tower(checkpoint, out, gate=gate, precisions=wanted, report=print)
     print(f"{out / 'tower.json'}: {', '.join(result.files)}")
-
-
-__all__ = ["register"]
