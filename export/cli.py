@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge import console
-from export import cli_tower
+from export import cli_detector, cli_tower
 
 app = typer.Typer(
     name="edge-export",
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_tower.register(app)
+cli_detector.register(app)
 
 
 @app.command()
@@ -141,48 +142,6 @@ def scenes(
             progress=progress,
         )
     print(f"{out}: {skus} products, {photos} photos")
-
-
-@app.command("train-detector")
-def train_detector(
-    photos: Annotated[Path, typer.Option(help="Folder with images/ and labels/ (YOLO).")],
-    start: Annotated[Path, typer.Option(help="ultralytics checkpoint to start from.")],
-    teacher: Annotated[Path, typer.Option(help="ONNX detector that teaches every anchor (NHWC).")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an earlier one is resumed.")],
-    scenes: Annotated[Path | None, typer.Option(help="Rendered photos/ and labels/.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Wall-clock budget.")] = 60.0,
-    threads: Annotated[int, typer.Option(min=1)] = 2,
-    seed: Annotated[int, typer.Option()] = 0,
-) -> None:
-    """Train the shelf detector by dense distillation, close-ups and rendered scenes."""
-    from export.train_detector import DetectorTraining
-    from export.train_detector import train_detector as run
-
-    config = DetectorTraining(
-        start=start,
-        photos=photos,
-        teacher=teacher,
-        out=out,
-        scenes=scenes,
-        minutes=minutes,
-        threads=threads,
-        seed=seed,
-        scene_per_step=2 if scenes else 0,
-        dense_per_step=4 if scenes else 5,
-    )
-    print(run(config, log=lambda line: print(line, flush=True)))
-
-
-@app.command()
-def detector(
-    checkpoint: Annotated[Path, typer.Argument(help="ultralytics .pt file.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    size: Annotated[int, typer.Option(min=64, help="Input side in pixels.")] = 640,
-) -> None:
-    """Export a trained ultralytics detector to ONNX for the device."""
-    from export.detector import export_detector
-
-    print(export_detector(checkpoint, out, size=size))
 
 
 def main() -> None:

@@ -44,10 +44,13 @@ def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
     """Read ``root/images/*`` (or ``photos``) with their ``root/labels/*.txt`` (YOLO, class unused).
 
     Raises:
-        ConfigError: when a photo has no label file, or a label line has no five numbers.
+        ConfigError: when there is no such folder, a photo has no label file, or a label line has no
+            five numbers.
     """
     photos = []
     folder = root / "images" if (root / "images").is_dir() else root / "photos"
+    if not folder.is_dir():
+        raise ConfigError(f"{root}: holds neither images/ nor photos/")
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
