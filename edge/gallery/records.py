@@ -109,6 +109,60 @@ class Snapshot:
     references: ReferenceSet
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """The difference between a committed state that a reader has and the latest one.
+
+    Exact and without overlap: an id is in one of ``ids``, ``removed`` and ``relabelled``. An id
+    stands for one vector for ever. ``ids`` may hold one that a reader removed long ago: undo has
+    brought it back, with the same vector.
+    """
+
+    since: int
+    last_seq: int
+    version: str
+    ids: I64
+    """References that are new since then: ``(A,) int64``, ascending."""
+    sku_ids: tuple[str, ...]
+    """The SKU of each of ``ids``."""
+    vectors: F32
+    """The vector of each of ``ids``: ``(A, D) float32`` of L2 norm 1, verified."""
+    removed: I64
+    """References that are gone: ``(R,) int64``, ascending."""
+    relabelled: Mapping[int, str]
+    """The SKU, now, of each reference that had another one then."""
+    skus: tuple[Sku, ...]
+    """SKUs that are new or changed, sorted by id."""
+    removed_skus: tuple[str, ...]
+    """SKUs that are gone, sorted."""
+    sku_count: int
+    reference_count: int
+    """What the gallery holds now, so that a reader can check what it has after following."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether the reader has the latest state already."""
+        return self.since == self.last_seq
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A committed change as the journal shows it; ``seq`` is its number, ``created_at`` in UTC.
+
+    ``undone_by`` is the change that took it back, where one did.
+    """
+
+    seq: int
+    kind: str
+    created_at: str
+    summary: str
+    undone_by: int | None
+
+    def to_json(self) -> dict[str, object]:
+        """For machines: all fields."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What a full reading of a gallery found; ``problems`` is empty when all holds.
