@@ -58,6 +58,10 @@ class Detector:
         """The execution provider in use."""
         return self._session.provider
 
+    def at_scale(self, scale: str | None) -> Detector:
+        """The same session with another choice of scale, as in the constructor."""
+        return Detector(self._session, self._spec, scale)
+
     def detect(self, image: U8, watch: Stopwatch | None = None) -> tuple[Detections, str]:
         """Products of ``image (H, W, 3) uint8`` RGB, best first, and the scale that found them.
 

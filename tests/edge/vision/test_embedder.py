@@ -13,7 +13,17 @@ from edge.types import F32
 from edge.vision import preprocess
 from edge.vision.batches import BatchChoice
 from edge.vision.embedder import Embedder
-from tests.factories import CROP, DIM, FakeSession, tower_session, tower_spec
+from tests.factories import (
+    COLOURS,
+    CROP,
+    DIM,
+    SHELF,
+    FakeSession,
+    boxes_of,
+    squares,
+    tower_session,
+    tower_spec,
+)
 
 
 def boxes(n: int) -> F32:
@@ -132,3 +142,14 @@ def test_crops_are_the_shared_preprocessing() -> None:
     Embedder(tower_session(remember), tower_spec()).embed(picture(2), boxes(2))
     expected = preprocess.crops(picture(2), boxes(2), tower_spec().preprocessing)
     np.testing.assert_array_equal(seen[0], expected)
+
+
+def test_boxes_of_several_frames_share_batches_and_keep_their_order() -> None:
+    session = tower_session()
+    embedder = Embedder(session, tower_spec())
+    first, second = squares(SHELF), squares({(2, 2): COLOURS["blue"]})
+    frames = [(first, boxes_of(SHELF)[:3]), (second, boxes_of({(2, 2): COLOURS["blue"]}))]
+    together = embedder.embed_many([*frames, (second, boxes_of({}))])
+    assert session.shapes[0][0] == 4
+    apart = np.concatenate([embedder.embed(image, xyxy).vectors for image, xyxy in frames])
+    np.testing.assert_allclose(together.vectors, apart, atol=1e-6)
