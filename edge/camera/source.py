@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edge.camera.clip import clip_length, frame_at, sample_clip
@@ -112,6 +113,11 @@ def count_hint(paths: Sequence[str | Path], *, every_s: float = 1.0) -> int:
         except CameraError:
             total += 1
     return total
+
+
+def write_rgb(bgr: U8, out: U8) -> None:
+    """Write a live frame, ``(H, W, 3) uint8`` BGR, into ``out`` of the same shape as RGB."""
+    cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=out)
 
 
 def shown(path: str | Path) -> str:

@@ -1,0 +1,132 @@
+"""From a grabbed frame to the latest frame in shared memory, at the rate that was asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from edge.camera.clock import Clock
+from edge.camera.region import Region
+from edge.camera.settings import CameraSettings
+from edge.camera.shared_frame import FrameWriter
+from edge.camera.source import write_rgb
+from edge.camera.status import StatusWriter
+from edge.camera.stream import Description, Stream
+from edge.camera.watch import PictureWatch, Verdict, look_of
+from edge.errors import CameraError
+
+_UNDECODED_IN_A_ROW = 25
+_REASONS = {
+    "black": "the picture is black",
+    "grey": "the decoder lost its references, parts of the picture are grey",
+    "frozen": "the pictures are exactly equal",
+}
+
+
+class Delivery:
+    """Takes every grabbed frame, retrieves those that are due, judges them and hands them on."""
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        writer: FrameWriter,
+        status: StatusWriter,
+        begun_ns: int,
+        clock: Clock,
+    ) -> None:
+        self.due_ns = 0
+        self._settings = settings
+        self._writer = writer
+        self._status = status
+        self._begun_ns = begun_ns
+        self._clock = clock
+        self._period_ns = int(1e9 / settings.fps)
+        self._region = Region(settings.roi, settings.masks)
+        still = settings.kind == "file"
+        self._watch = PictureWatch(0.0 if still else settings.frozen_after_s)
+        self._undecoded = 0
+        self._keyframe_ns = 0
+
+    def take(self, stream: Stream) -> None:
+        """Account for the frame that was just grabbed and hand it on where it is due.
+
+        Raises:
+            CameraError: the stream has been broken for so long that it must be opened again.
+        """
+        now_ns = self._clock.monotonic_ns()
+        now_utc = self._clock.utc()
+        status = self._status
+        status.progress(now_ns)
+        cpu_ns = time.process_time_ns()
+        if now_ns < self.due_ns:
+            status.count(cpu_ns=cpu_ns)
+            return
+        # a late frame must not make the next ones come in a burst
+        self.due_ns = max(self.due_ns + self._period_ns, now_ns - self._period_ns // 2)
+        try:
+            bgr = stream.retrieve()
+        except CameraError:
+            self._undecoded += 1
+            status.count(cpu_ns=cpu_ns)
+            if self._undecoded >= _UNDECODED_IN_A_ROW:
+                raise
+            return
+        self._undecoded = 0
+        height, width = bgr.shape[:2]
+        left, top, right, bottom = self._region.box(width, height)
+        cut = bgr[top:bottom, left:right]
+        settings = self._settings
+        black, grey = settings.black_after_s > 0, settings.grey_after_s > 0
+        look = look_of(cut, black=black, grey=grey)
+        self._region.blank(cut)
+        verdict = self._watch.judge(cut, look, now_ns)
+        self._describe(stream.describe(), (width, height), now_ns, verdict)
+        if verdict.usable:
+            write_rgb(cut, self._writer.begin(*cut.shape[:2]))
+            self._writer.commit(
+                captured_ns=now_ns,
+                captured_at=now_utc,
+                origin_xy=(left, top),
+                full_wh=(width, height),
+            )
+        status.count(handed_on=verdict.usable, withheld=not verdict.usable, cpu_ns=cpu_ns)
+        self._reopen_where_broken(verdict, now_ns)
+
+    def _describe(
+        self, known: Description, size_wh: tuple[int, int], now_ns: int, verdict: Verdict
+    ) -> None:
+        report = self._status.report
+        info = replace(
+            report.info,
+            codec=known.codec,
+            transport=known.transport,
+            decoder=known.decoder,
+            width=size_wh[0],
+            height=size_wh[1],
+            first_frame_s=report.info.first_frame_s or (now_ns - self._begun_ns) / 1e9,
+        )
+        picture = verdict.picture
+        limit_s = {
+            "black": self._settings.black_after_s,
+            "grey": self._settings.grey_after_s,
+        }.get(picture, 0.0)
+        if now_ns - verdict.since_ns < limit_s * 1e9:
+            picture = "ok"
+        if info != report.info or picture != report.picture:
+            since_ns = report.picture_ns if picture == report.picture else now_ns
+            self._status.tell(
+                replace(
+                    report,
+                    info=info,
+                    picture=picture,
+                    picture_ns=since_ns,
+                    reason=_REASONS.get(picture, ""),
+                )
+            )
+
+    def _reopen_where_broken(self, verdict: Verdict, now_ns: int) -> None:
+        held_s = (now_ns - verdict.since_ns) / 1e9
+        if verdict.picture == "grey" and held_s >= 2 * self._settings.grey_after_s:
+            raise CameraError(f"{_REASONS['grey']}, for {held_s:.0f} s")
+        if verdict.picture == "frozen" and held_s >= self._settings.frozen_after_s:
+            raise CameraError(f"{_REASONS['frozen']}, for {held_s:.0f} s longer than allowed")

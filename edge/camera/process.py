@@ -1,0 +1,244 @@
+"""One capture process a camera, seen from the daemon; loads no OpenCV and never blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.camera.backoff import Backoff
+from edge.camera.clock import SYSTEM_CLOCK, Clock
+from edge.camera.health import CameraHealth, CameraState
+from edge.camera.hours import is_open, parse_zone
+from edge.camera.segment import SHARED_DIRECTORY, Segment
+from edge.camera.settings import CameraSettings
+from edge.camera.shared_frame import MAX_PIXELS, FrameReader, SharedFrame
+from edge.camera.status import Status, StatusWriter, read_status
+
+LOAD_DEADLINE_S = 60.0
+"""For a new process until it begins to open the stream: Python and OpenCV load slowly on a card."""
+GRACE_S = 1.0
+"""A process that missed its deadline is killed after so long; it then had time to say why."""
+STABLE_S = 10.0
+"""Pictures for so long, and the pauses begin again with the shortest."""
+_STOP_S = 0.7
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+
+
+def _full_jitter(ceiling: float) -> float:
+    return random.uniform(0.0, ceiling)
+
+
+class CaptureProcess:
+    """Keeps the capture process of one camera running, and reads its frames and its health.
+
+    Call :meth:`poll` often (ten times a second is plenty): it starts, watches, kills and restarts
+    the process and returns at once. The thread that polls must live as long as the daemon, since
+    Linux kills the child when the thread that started it ends.
+
+    Other processes read the frames with ``FrameReader(capture.segment)``; the segment stays the same
+    over restarts.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        *,
+        directory: Path = SHARED_DIRECTORY,
+        capacity_pixels: int = MAX_PIXELS,
+        clock: Clock = SYSTEM_CLOCK,
+        jitter: Callable[[float], float] = _full_jitter,
+    ) -> None:
+        """Make the segment; no process is started before the first :meth:`poll`.
+
+        Raises:
+            CameraError: shared memory cannot be had.
+        """
+        self.settings = settings
+        self._clock = clock
+        self._openings = settings.openings
+        self._zone = parse_zone(settings.time_zone)
+        self._segment = Segment(settings.id, directory=directory, capacity_pixels=capacity_pixels)
+        self._reader = FrameReader(self._segment.path)
+        self._status = StatusWriter(self._reader.mapping)
+        self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, jitter)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failures = 0
+        self._past = (0, 0, 0)
+        self._why_killed = ""
+        self._stopping = self._stopped = False
+        self._not_before_s = clock.seconds()
+        self._reason = ""
+        self._state = CameraState.STARTING
+        self._state_since_s = clock.seconds()
+        self._last_ns = 0
+
+    @property
+    def segment(self) -> Path:
+        """Path for a ``FrameReader`` in another process."""
+        return self._segment.path
+
+    def latest(self, newer_than: int = 0) -> SharedFrame | None:
+        """The latest whole frame with an index above ``newer_than``, or None."""
+        return None if self._stopped else self._reader.latest(newer_than)
+
+    def poll(self) -> CameraHealth:
+        """Do what is due, and say how the camera is."""
+        now_s = self._clock.seconds()
+        closed = self._stopping or not is_open(self._openings, self._clock.utc(), self._zone)
+        self._reap(now_s, closed)
+        if closed:
+            self._ask_to_stop()
+        elif self._process is None and now_s >= self._not_before_s:
+            self._spawn()
+        status = None if self._stopped else read_status(self._reader.mapping)
+        state, reason = self._judge(status, now_s, closed)
+        if state != self._state:
+            self._state, self._state_since_s = state, now_s
+        self._reason = reason
+        return self._health(status, now_s)
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop and return at once, so that many cameras stop together."""
+        self._stopping = True
+        self._ask_to_stop()
+
+    def stop(self) -> None:
+        """Stop for good: the process has ended and its memory is gone when this returns (< 2 s)."""
+        self.ask_to_stop()
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+            self._process = None
+        if not self._stopped:
+            self._stopped = True
+            self._reader.close()
+            self._segment.close()
+
+    def _spawn(self) -> None:
+        self._status.clear(self._clock.monotonic_ns())
+        order = {
+            "parent": os.getpid(),
+            "segment": str(self._segment.path),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        paths = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
+        # the order goes through the pipe: an argument could be read by every user
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "edge.camera.capture", self.settings.id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+            start_new_session=True,
+        )
+        self._why_killed = ""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _reap(self, now_s: float, closed: bool) -> None:
+        """Notice a process that ended, and plan the next one."""
+        if self._process is None or self._process.poll() is None:
+            return
+        code = self._process.returncode
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._process = None
+        status = read_status(self._reader.mapping)
+        if status is not None:
+            before = self._past
+            counted = (status.received, status.handed_on, status.withheld)
+            self._past = (before[0] + counted[0], before[1] + counted[1], before[2] + counted[2])
+        said = status.report.reason if status is not None else ""
+        self._status.clear(self._clock.monotonic_ns())
+        if closed:
+            self._not_before_s = now_s
+            return
+        self._failures += 1
+        ended = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        self._reason = self._why_killed or said or f"the capture process ended ({ended})"
+        self._not_before_s = now_s + self._backoff.next_pause()
+
+    def _judge(self, status: Status | None, now_s: float, closed: bool) -> tuple[CameraState, str]:
+        if closed:
+            why = "stopped" if self._stopping else "outside the opening hours"
+            return CameraState.CLOSED, why
+        if self._process is None or self._why_killed:
+            return CameraState.DOWN, self._why_killed or self._reason
+        if status is None:
+            return CameraState.STARTING, "the capture process starts"
+        report = status.report
+        in_phase_s = now_s - report.phase_ns / 1e9
+        waiting_s = now_s - status.progress_ns / 1e9
+        if report.phase == "loading":
+            return self._within(in_phase_s, LOAD_DEADLINE_S, "the capture process does not start")
+        if report.phase == "opening":
+            limit_s = self.settings.open_deadline_s
+            return self._within(in_phase_s, limit_s + GRACE_S, "the stream cannot be opened")
+        if waiting_s > self.settings.read_deadline_s + GRACE_S:
+            return self._kill(f"no picture for {self.settings.read_deadline_s:g} s")
+        if report.phase == "failed":
+            return CameraState.DOWN, report.reason
+        if waiting_s > self.settings.read_deadline_s / 2:
+            return CameraState.STALLED, f"no picture for {waiting_s:.1f} s"
+        if status.handed_on + status.withheld == 0:
+            return CameraState.STARTING, "waiting for the first picture"
+        if report.picture != "ok":
+            return CameraState(report.picture), report.reason
+        if in_phase_s >= STABLE_S:
+            self._backoff.reset()
+        return CameraState.LIVE, ""
+
+    def _within(self, spent_s: float, limit_s: float, what: str) -> tuple[CameraState, str]:
+        if spent_s > limit_s:
+            return self._kill(f"{what} within {limit_s:g} s")
+        return CameraState.STARTING, "opening the stream"
+
+    def _kill(self, why: str) -> tuple[CameraState, str]:
+        self._why_killed = why
+        if self._process is not None:
+            self._process.kill()
+        return CameraState.DOWN, why
+
+    def _ask_to_stop(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def _health(self, status: Status | None, now_s: float) -> CameraHealth:
+        frame_ns = 0 if self._stopped else self._reader.latest_ns()
+        report = status.report if status is not None else None
+        running_s = max(1e-9, now_s - report.phase_ns / 1e9) if report is not None else 1.0
+        reading = report is not None and report.phase == "reading" and self._process is not None
+        counts = (status.received, status.handed_on, status.withheld) if status else (0, 0, 0)
+        running = self._process is not None
+        total = [past + now for past, now in zip(self._past, counts, strict=True)]
+        down = self._state is CameraState.DOWN
+        return CameraHealth(
+            camera_id=self.settings.id,
+            state=self._state,
+            reason=self._reason,
+            since_s=max(0.0, now_s - self._state_since_s),
+            age_s=max(0.0, now_s - frame_ns / 1e9) if frame_ns else None,
+            next_attempt_s=max(0.0, self._not_before_s - now_s) if down and not running else None,
+            fps=counts[0] / running_s if reading else 0.0,
+            cpu_share=status.cpu_ns / 1e9 / running_s if reading and status else 0.0,
+            width=report.info.width if report else 0,
+            height=report.info.height if report else 0,
+            received=total[0],
+            handed_on=total[1],
+            withheld=total[2],
+            failures=self._failures,
+            pid=self._process.pid if self._process is not None else None,
+        )

@@ -1,0 +1,151 @@
+"""Streams that OpenCV opens: RTSP, video over HTTP, USB cameras and clips."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import cv2
+import numpy as np
+
+from edge.camera.credentials import Address
+from edge.camera.library_errors import LibraryErrors
+from edge.camera.settings import CameraSettings
+from edge.camera.stream import Description
+from edge.errors import CameraError
+from edge.types import U8
+
+_FALLBACK_FPS = 25.0
+_KEYFRAME = ord("I")
+_LONGEST_STEP_S = 5.0
+
+
+class VideoStream:
+    """One ``cv2.VideoCapture``; a clip is played at its own pace, like a camera."""
+
+    pulled = False
+
+    def __init__(self, settings: CameraSettings, address: Address) -> None:
+        self._settings = settings
+        self._address = address
+        self._name = address.redact(address.bare)
+        self._clip = settings.kind == "file"
+        self._started_s: float | None = None
+        self._frames = 0
+        with LibraryErrors() as errors:
+            self._capture = self._open()
+            if not self._capture.isOpened():
+                raise CameraError(errors.explain(address, settings.open_deadline_s))
+
+    def grab(self) -> bool:
+        """As in ``Stream``."""
+        if not self._capture.grab():
+            if not (self._clip and self._settings.loop and self._frames):
+                return False
+            self._rewind()
+            if not self._capture.grab():
+                return False
+        self._frames += 1
+        if self._clip:
+            self._wait_for_pace()
+        return True
+
+    def retrieve(self) -> U8:
+        """As in ``Stream``."""
+        done, image = self._capture.retrieve()
+        if not done or image is None or not image.size:
+            raise CameraError("a frame cannot be decoded")
+        if image.ndim == 2 or image.shape[2] == 1:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return np.asarray(image, dtype=np.uint8)
+
+    def describe(self) -> Description:
+        """As in ``Stream``."""
+        four = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        codec = "".join(chr(b) for b in four.to_bytes(4, "little") if 32 < b < 127)
+        hardware = int(self._capture.get(cv2.CAP_PROP_HW_ACCELERATION))
+        stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        return Description(
+            codec=codec,
+            transport=self._settings.transport if self._settings.kind == "rtsp" else "",
+            decoder=self._capture.getBackendName().lower()
+            + (f", hardware {hardware}" if hardware > 0 else ""),
+            keyframe=int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)) == _KEYFRAME,
+            stamp_s=stamp_s if math.isfinite(stamp_s) and stamp_s > 0 else None,
+        )
+
+    def close(self) -> None:
+        """As in ``Stream``."""
+        self._capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        settings = self._settings
+        if settings.decoder.startswith("gstreamer:"):
+            if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getStreamBackends():
+                raise CameraError("this OpenCV is built without GStreamer; set decoder to auto")
+            pipeline = settings.decoder.partition(":")[2]
+            return cv2.VideoCapture(
+                pipeline.replace("{url}", self._address.with_login()), cv2.CAP_GSTREAMER
+            )
+        if settings.kind == "usb":
+            return _open_usb(self._address.bare)
+        self._set_ffmpeg_options()
+        hardware = cv2.VIDEO_ACCELERATION_ANY if settings.decoder == "auto" else 0
+        parameters = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(settings.open_deadline_s * 1000)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(settings.read_deadline_s * 1000)),
+            *(cv2.CAP_PROP_HW_ACCELERATION, hardware),
+            # frame threads hold back one frame each
+            *(cv2.CAP_PROP_N_THREADS, 1),
+        ]
+        source = _clip_path(self._address.bare) if self._clip else self._address.with_login()
+        return cv2.VideoCapture(source, cv2.CAP_FFMPEG, parameters)
+
+    def _set_ffmpeg_options(self) -> None:
+        settings = self._settings
+        options = []
+        if settings.kind == "rtsp":
+            options += [f"rtsp_transport;{settings.transport}", "fflags;nobuffer"]
+        if settings.keyframes_only:
+            options.append("skip_frame;nokey")
+        if settings.decoder.startswith("ffmpeg:"):
+            options.append(settings.decoder.partition(":")[2])
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(options)
+
+    def _rewind(self) -> None:
+        self._capture.release()
+        self._capture = self._open()
+        self._started_s = None
+
+    def _wait_for_pace(self) -> None:
+        now_s = time.monotonic()
+        at_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        if self._started_s is None or not math.isfinite(at_s):
+            self._started_s = now_s - (at_s if math.isfinite(at_s) else 0.0)
+            return
+        ahead_s = self._started_s + at_s - now_s
+        if not -_LONGEST_STEP_S < ahead_s < _LONGEST_STEP_S:
+            self._started_s = now_s - at_s
+        elif ahead_s > 0:
+            time.sleep(ahead_s)
+
+
+def _open_usb(name: str) -> cv2.VideoCapture:
+    path = Path(f"/dev/video{name}" if name.isdigit() else name)
+    if not path.exists():
+        raise CameraError(f"{path}: no such camera")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise CameraError(f"{path}: no permission (is the user in the group 'video'?)")
+    capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return capture
+
+
+def _clip_path(name: str) -> str:
+    path = Path(unquote(urlsplit(name).path) if name.startswith("file://") else name)
+    if not path.is_file():
+        raise CameraError(f"{path}: no such clip")
+    return str(path.absolute())
