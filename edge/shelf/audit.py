@@ -17,6 +17,7 @@ from edge.shelf.palette import ColourBook
 from edge.shelf.records import to_line
 from edge.shelf.report import ReportPicture, render_report, report_jpeg
 from edge.shelf.summary import AuditSummary, Failure, facings_csv
+from edge.shelf.unknowns import FILE, UnknownKeeper
 from edge.types import Frame, FrameResult
 
 Infer = Callable[[Frame], FrameResult]
@@ -38,8 +39,9 @@ def run_audit(
     """Run ``infer`` over all frames and write the audit's files into ``out``.
 
     ``results.jsonl`` grows as ``results.jsonl.partial`` and is renamed at the end; pictures come as
-    they are drawn; ``facings.csv``, ``report.html`` and, last, ``summary.json`` follow. A failed
-    input, or an EdgeError from ``infer``, is recorded and the others go on.
+    they are drawn; ``unknown.zip`` (crops without a SKU), ``facings.csv``, ``report.html`` and,
+    last, ``summary.json`` follow. A failed input, or an EdgeError from ``infer``, is recorded and
+    the others go on.
 
     Args:
         frames: what :func:`edge.camera.source.iter_frames` gives.
@@ -82,6 +84,7 @@ def run_audit(
                 progress(done, source)
         records.commit()
     summary = work.summary(bundle_id, gallery, provider)
+    work.unknowns.write(out / FILE)
     write_text(out / "facings.csv", facings_csv(summary, products))
     report = render_report(
         summary, products, work.pictures, work.crops.best(), work.crops.unknown(), work.colours
@@ -100,6 +103,7 @@ class _Work:
         self, out: Path, products: Mapping[str, Product], every: int, per_source: int
     ) -> None:
         self.crops = CropKeeper()
+        self.unknowns = UnknownKeeper()
         self.colours = ColourBook()
         self.pictures: list[ReportPicture] = []
         self._out = out
@@ -125,6 +129,7 @@ class _Work:
         for stage, ms in result.timings_ms.items():
             self._timings[stage] = self._timings.get(stage, 0.0) + ms
         self.crops.add(frame.image, result)
+        self.unknowns.add(frame.image, result)
         before = self._frames.get(result.source, 0)
         self._frames[result.source] = before + 1
         drawn = self._annotated.setdefault(result.source, [])

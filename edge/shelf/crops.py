@@ -71,15 +71,17 @@ class CropKeeper:
         return [crop for _, _, crop in sorted(self._unknown, key=lambda e: (-e[0], -e[1]))]
 
 
-def thumbnail(image: U8, xyxy: np.ndarray) -> bytes:
-    """The box of a picture as a JPEG of at most ``THUMBNAIL_PX`` a side; at least one pixel."""
+def thumbnail(
+    image: U8, xyxy: np.ndarray, *, px: int = THUMBNAIL_PX, quality: int = 82
+) -> bytes:
+    """The box of a picture as a JPEG of at most ``px`` a side; at least one pixel."""
     height, width = image.shape[:2]
     x1, y1 = (int(np.clip(v, 0, n - 1)) for v, n in zip(xyxy[:2], (width, height), strict=True))
     x2 = int(np.clip(np.ceil(xyxy[2]), x1 + 1, width))
     y2 = int(np.clip(np.ceil(xyxy[3]), y1 + 1, height))
     crop = image[y1:y2, x1:x2]
-    shrink = THUMBNAIL_PX / max(crop.shape[:2])
+    shrink = px / max(crop.shape[:2])
     if shrink < 1:
         size = (max(1, round(crop.shape[1] * shrink)), max(1, round(crop.shape[0] * shrink)))
         crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return encode_jpeg(crop, 82)
+    return encode_jpeg(crop, quality)

@@ -1,0 +1,198 @@
+"""What a fixed camera's picture looked like, and where it moves or looks different now.
+
+Frames are compared at a reduced size, in the light of a reference picture, in blocks of ``BLOCK``
+pixels. Each block keeps the mean of the frames since something last moved there, so that noise
+averages out while a change is seen at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.shelf.light import CELL, gain_field, in_reference_light
+from edge.shelf.slot_settings import SlotSettings
+from edge.types import F32, U8
+
+BLOCK = 4
+Mask = npt.NDArray[np.bool_]
+F64 = npt.NDArray[np.float64]
+_MEMORY = 12  # frames in the running mean of a place that is still
+_LEARN = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One frame against the reference, per block ``(rows, columns)``.
+
+    ``moving``: differs from the frame before; ``still``: has not moved for ``calm_s``; ``changed``:
+    its mean since it last moved differs from the reference; ``light``: the median gain.
+    """
+
+    moving: Mask
+    still: Mask
+    changed: Mask
+    light: float
+
+
+class Appearance:
+    """The reference picture of one camera and the running comparison with it.
+
+    Args:
+        size_wh: of the frames.
+    """
+
+    def __init__(self, settings: SlotSettings, size_wh: tuple[int, int]) -> None:
+        self._settings = settings
+        self.size_wh = size_wh
+        shrink = min(1.0, settings.compare_width_px / size_wh[0])
+        width, height = (max(CELL, round(side * shrink / CELL) * CELL) for side in size_wh)
+        self._wh = (width, height)
+        self.scale_xy = (width / size_wh[0], height / size_wh[1])
+        rows, columns = height // BLOCK, width // BLOCK
+        self.reference: F32 | None = None
+        self.known: Mask = np.zeros((rows, columns), bool)
+        self.noise: F32 = np.full((rows, columns), 9.0, np.float32)
+        self._resumed = False
+        self._trusted: Mask = np.ones((height // CELL, width // CELL), bool)
+        self._previous: F32 | None = None
+        self._recent: F32 = np.zeros((height, width, 3), np.float32)
+        self._count: F32 = np.zeros((rows, columns), np.float32)
+        self._moved_at: F64 = np.full((rows, columns), -np.inf)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of blocks."""
+        return int(self.known.shape[0]), int(self.known.shape[1])
+
+    @property
+    def recent(self) -> F32:
+        """The mean picture since each block last moved, in the reference's light."""
+        return self._recent
+
+    def reduced(self, image: U8) -> F32:
+        """A frame ``(H, W, 3) uint8`` at the size of the comparison, float32 grey levels."""
+        small = cv2.resize(image, self._wh, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, dtype=np.float32)
+
+    def observe(self, image: U8, now_s: float) -> Look:
+        """Take in the frame at ``now_s`` (seconds of a clock that never goes back)."""
+        small = self.reduced(image)
+        if self.reference is None:
+            self.reference = small.copy()
+        elif self._resumed:
+            self._fill_unknown(small)
+        gain = gain_field(small, self.reference, self._trusted)
+        even = in_reference_light(small, self.reference, gain)
+        light = float(np.median(gain[::CELL, ::CELL]))
+        # noise is a camera's own: in less light it is larger against the reference
+        dim = 1.0 / min(max(light, 0.05), 1.0)
+        if self._previous is None:
+            self._previous = even
+            self._moved_at[:] = now_s
+        step = _energy(even - self._previous)
+        self._previous = even
+        settings = self._settings
+        own = np.float32(settings.noise_factor**2) * self.noise
+        moving = step > np.maximum((settings.motion_levels * dim) ** 2, own * dim**2)
+        self._moved_at[moving] = now_s
+        quiet = np.minimum(step / dim**2, 4.0 * self.noise)
+        self.noise += np.float32(_LEARN) * np.where(moving, 0.0, quiet - self.noise)
+        self._average(even, moving)
+        still = now_s - self._moved_at >= settings.calm_s - 1e-6
+        learn = still & ~self.known
+        if learn.any():
+            self.adopt(learn)
+        changed = self._changed(dim) & self.known
+        self._trusted = _mostly(~(changed | moving))
+        return Look(moving, still, changed, light)
+
+    def adopt(self, blocks: Mask) -> None:
+        """Make what these blocks look like now their reference."""
+        assert self.reference is not None
+        np.copyto(self.reference, self._recent, where=self._pixels(blocks)[..., None])
+        self.known |= blocks
+
+    def reference_of(self, blocks: Mask) -> U8:
+        """The reference picture ``(H, W, 3)`` rounded to grey levels, black outside ``blocks``."""
+        assert self.reference is not None
+        picture = np.rint(self.reference * self._pixels(blocks)[..., None])
+        return np.asarray(picture.clip(0, 255), dtype=np.uint8)
+
+    def resume(self, reference: F32 | None, known: Mask, noise: F32) -> None:
+        """Go on from a stored reference ``(H, W, 3)``; outside ``known`` it is learned anew."""
+        self.reference = reference
+        self.known = known.copy()
+        self._resumed = reference is not None
+        if noise.shape == self.shape:
+            self.noise = noise.copy()
+
+    def moved_at(self, blocks: tuple[slice, slice]) -> float:
+        """When something last moved in a part of the picture."""
+        part = self._moved_at[blocks]
+        return float(part.max()) if part.size else -np.inf
+
+    def blocks_of(self, xyxy: F32, inset: float = 0.0) -> tuple[slice, slice]:
+        """Rows and columns of the blocks of a box in frame pixels, at least one.
+
+        ``inset`` in 0..0.5 leaves out that share of the box at each side.
+        """
+        rows, columns = self.shape
+        x1, y1, x2, y2 = (float(v) for v in xyxy)
+        dx, dy = inset * (x2 - x1), inset * (y2 - y1)
+        sx, sy = self.scale_xy[0] / BLOCK, self.scale_xy[1] / BLOCK
+        left = int(np.clip(round((x1 + dx) * sx), 0, columns - 1))
+        top = int(np.clip(round((y1 + dy) * sy), 0, rows - 1))
+        right = int(np.clip(round((x2 - dx) * sx), left + 1, columns))
+        bottom = int(np.clip(round((y2 - dy) * sy), top + 1, rows))
+        return slice(top, bottom), slice(left, right)
+
+    def restart(self) -> None:
+        """Forget the running mean, as after the camera moved; the reference stays."""
+        self._previous = None
+        self._count[:] = 0
+
+    def _fill_unknown(self, small: F32) -> None:
+        """After a restart: what was not stored is taken from the first frame, in the old light."""
+        assert self.reference is not None
+        known = self._pixels(self.known)
+        gain = 1.0
+        if known.any():
+            now, then = small[known].sum(axis=0), self.reference[known].sum(axis=0)
+            gain = now / np.maximum(then, 1.0)
+        np.copyto(self.reference, small / gain, where=~known[..., None])
+        self._resumed = False
+
+    def _average(self, even: F32, moving: Mask) -> None:
+        self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
+        share = cv2.resize(1.0 / self._count, self._wh, interpolation=cv2.INTER_NEAREST)
+        self._recent += (even - self._recent) * share[..., None]
+
+    def _changed(self, dim: float) -> Mask:
+        assert self.reference is not None
+        settings = self._settings
+        # the noise that is left in the two means is no change
+        left = 0.5 * self.noise * dim**2 * (1 / self._count + 1 / _MEMORY)
+        excess = _energy(self._recent - self.reference) - left
+        return np.asarray(excess > np.maximum(settings.change_levels**2, 2.0 * left), dtype=bool)
+
+    def _pixels(self, blocks: Mask) -> Mask:
+        full = cv2.resize(blocks.astype(np.uint8), self._wh, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(full, dtype=bool)
+
+
+def _mostly(blocks: Mask) -> Mask:
+    """The cells of the light of which nearly all blocks are set."""
+    size = (blocks.shape[1] * BLOCK // CELL, blocks.shape[0] * BLOCK // CELL)
+    share = cv2.resize(blocks.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(share > 0.75, dtype=bool)
+
+
+def _energy(difference: F32) -> F32:
+    """Mean square a block ``(rows, columns)`` of a difference ``(H, W, 3)``."""
+    square = np.einsum("hwc,hwc->hw", difference, difference) / 3.0
+    size = (square.shape[1] // BLOCK, square.shape[0] // BLOCK)
+    return np.asarray(cv2.resize(square, size, interpolation=cv2.INTER_AREA), dtype=np.float32)

@@ -1,0 +1,75 @@
+"""The rules by which a change that has settled becomes an event, or does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edge import geometry
+from edge.shelf.slot import Pending, Slot
+from edge.shelf.slot_events import Kind
+from edge.shelf.slot_settings import SlotSettings
+
+_LOOKS = 2  # of the detector, before an absence is believed
+_RESIZED = 0.06  # a unit further back is smaller by at least this share of its area
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``wait`` for more evidence, ``same`` product (or still nothing), or a change of a kind."""
+
+    outcome: Literal["wait", "same", "change"]
+    kind: Kind | None = None
+    similarity: float | None = None
+
+
+_WAIT, _SAME = Verdict("wait"), Verdict("same")
+
+
+def decide(slot: Slot, pending: Pending, share: float, settings: SlotSettings) -> Verdict:
+    """What became of a slot that looks changed in a ``share`` of its area and is still.
+
+    A product is gone when the detector twice does not find it where most of the facing looks
+    different. It is another one when the gallery says so and the picture or the embeddings agree,
+    or when picture and embeddings both say so although the gallery cannot tell them apart.
+    """
+    if not slot.filled:
+        return _decide_empty(slot, pending, settings)
+    gone = pending.absent > pending.seen and share >= settings.absent_share
+    if gone:
+        return Verdict("change", "taken") if pending.absent >= _LOOKS else _WAIT
+    if pending.votes.count < settings.votes:
+        return _WAIT
+    similarity = slot.votes.similarity(pending.votes)
+    differs = similarity is not None and similarity < settings.same_similarity
+    large = share >= settings.replaced_share
+    before, after = slot.answer.sku_id, pending.answer.sku_id
+    if before != after and before is not None and after is not None and (differs or large):
+        return Verdict("change", "replaced", similarity)
+    if differs and large:
+        return Verdict("change", _by_size(slot, pending), similarity)
+    return Verdict("same", similarity=similarity)
+
+
+def _decide_empty(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdict:
+    if pending.absent >= _LOOKS and pending.absent > pending.seen:
+        return _SAME
+    if not pending.seen or pending.votes.count < settings.votes:
+        return _WAIT
+    if slot.gap or not slot.held:
+        return Verdict("change", "gap_filled")
+    same = pending.answer.sku_id in (slot.sku_before, None)
+    return Verdict("change", "put_back" if same else "replaced")
+
+
+def _by_size(slot: Slot, pending: Pending) -> Kind:
+    """Same SKU, other look: smaller is the next unit behind, larger one that was put before it."""
+    if pending.box is None or slot.answer.sku_id != pending.answer.sku_id:
+        return "replaced"
+    boxes = np.stack([slot.xyxy, pending.box])
+    before, after = (float(v) for v in geometry.area(boxes))
+    if after < (1 - _RESIZED) * before:
+        return "taken"
+    return "put_back" if after > (1 + _RESIZED) * before else "replaced"

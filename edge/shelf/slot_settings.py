@@ -1,0 +1,82 @@
+"""The choices of the shelf memory, one parameter each, in physical terms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(gt=0.0, le=86400.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Similarity = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class SlotSettings(BaseModel):
+    """How a fixed camera's shelf is remembered. Times are of the frames, never of the machine.
+
+    Attributes:
+        compare_width_px: width at which frames are compared with the shelf as it was; details
+            smaller than a few of these pixels cannot be seen to change.
+        calm_s: how long a place must be still before anything about it is decided.
+        motion_levels: difference between two frames, in grey levels after the light is taken out,
+            above which something moves.
+        change_levels: lasting difference, in grey levels after the light is taken out, above which
+            a place looks changed.
+        noise_factor: the same as a multiple of the place's own noise; the larger of both holds.
+        changed_share: part of a facing that must look changed before it is looked at again.
+        replaced_share: part of a facing that must look changed before another product is reported
+            although the gallery gives the same answer for both.
+        same_similarity: cosine similarity to the slot's own earlier embeddings above which a facing
+            whose SKU did not change is taken for the same product.
+        absent_share: part of a facing that must look changed before a product that is no longer
+            detected is taken for gone.
+        associate_iou: overlap from which a detection and a slot are the same place.
+        votes: embeddings a slot's identity rests on before it is decided.
+        votes_max: embeddings that are remembered; older ones fade.
+        refresh_s: each unchanged slot is embedded again once in this time.
+        refresh_share: part of all slots that may be embedded again in one frame without a change.
+        detect_s: the detector runs again after this time although nothing changed.
+        present_share: part of the looks at a slot in which the detector must find it before it
+            counts.
+        gap_after_s: an empty slot becomes a gap after this time.
+        forget_after_s: an empty slot is forgotten after this time.
+        occluder_facings: a changed area larger than so many facings may be somebody in front.
+        occluder_outside_share: part of such an area that lies outside all slots, on rails and
+            boards, from which it is.
+        hidden_share: part of a slot that must be covered before it counts as hidden.
+        occluded_max_s: what stands still in front of the shelf for longer is part of the scene.
+        nudge_px: shift of the picture, in frame pixels, from which the camera counts as moved.
+        moved_share: part of the picture that must have changed before the view counts as another.
+        reset_after_s: how long another view must stand still before the slots are given up.
+        longest_step_s: two frames are never taken to be further apart, so that a clock that jumps
+            does not age the shelf.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 640
+    calm_s: Seconds = 0.6
+    motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 14.0
+    change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
+    noise_factor: Annotated[float, Field(gt=0.0)] = 3.5
+    changed_share: Share = 0.03
+    replaced_share: Share = 0.12
+    same_similarity: Similarity = 0.95
+    absent_share: Share = 0.4
+    associate_iou: Share = 0.5
+    votes: Annotated[int, Field(ge=1, le=50)] = 3
+    votes_max: Annotated[int, Field(ge=1, le=1000)] = 10
+    refresh_s: Seconds = 1800.0
+    refresh_share: Share = 0.02
+    detect_s: Seconds = 60.0
+    present_share: Share = 0.5
+    gap_after_s: Seconds = 60.0
+    forget_after_s: Seconds = 86400.0
+    occluder_facings: Annotated[float, Field(gt=0.0)] = 3.0
+    occluder_outside_share: Share = 0.2
+    hidden_share: Share = 0.3
+    occluded_max_s: Seconds = 600.0
+    nudge_px: Annotated[float, Field(gt=0.0)] = 1.0
+    moved_share: Share = 0.5
+    reset_after_s: Seconds = 5.0
+    longest_step_s: Seconds = 3600.0

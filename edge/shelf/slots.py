@@ -1,0 +1,207 @@
+"""The shelf memory of one fixed camera: which frames to look at, what to embed, what changed.
+
+A frame goes through three calls: ``look`` compares it with the shelf as it was and says whether the
+detector is needed; ``plan`` takes the detections and says what to embed; ``update`` takes the
+embeddings, votes, and returns the events. The order of calls and the frames' own times are all that
+matters: no clock is read, and the same frames give the same events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from edge.shelf.settling import EventLog, Settling
+from edge.shelf.slot import Answer, Slot
+from edge.shelf.slot_book import SlotBook
+from edge.shelf.slot_events import SlotEvent
+from edge.shelf.slot_settings import SlotSettings
+from edge.shelf.slot_state import pack_state, unpack_state
+from edge.shelf.visibility import Visibility
+from edge.types import F32, Detections, Embeddings, Frame, Matches
+
+Match = Callable[[Embeddings], Matches]
+"""From embeddings to the gallery's decision."""
+_LOOKS = 2  # of the detector at a change
+_WORTH_A_LOOK = 0.25  # of a facing, changed where there is no slot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What to embed of a frame: boxes ``xyxy (M, 4) float32`` in its pixels, and the slot of each.
+
+    ``checks`` says per row whether it looks into a change or confirms what is known.
+    """
+
+    xyxy: F32
+    slot_ids: tuple[int, ...]
+    checks: tuple[bool, ...]
+
+
+class ShelfMemory:
+    """Slots of one camera, their products over time, and what is being looked into."""
+
+    def __init__(self, camera_id: str, settings: SlotSettings | None = None) -> None:
+        self.camera_id = camera_id
+        self.settings = settings or SlotSettings()
+        self.book = SlotBook(self.settings)
+        self.log = EventLog(camera_id)
+        self.view: Visibility | None = None
+        self.now_s = 0.0
+        self._at: datetime | None = None
+        self._detected_s = -math.inf
+        self._outside_looks = 0
+
+    def look(self, frame: Frame) -> bool:
+        """Compare a frame with the shelf as it was; True when the detector should see it.
+
+        Raises ValueError for a frame of another camera.
+        """
+        if frame.camera_id != self.camera_id:
+            raise ValueError(f"frame of camera {frame.camera_id!r} given to {self.camera_id!r}")
+        step = 0.0 if self._at is None else (frame.captured_at - self._at).total_seconds()
+        elapsed = min(max(step, 0.0), self.settings.longest_step_s)
+        self.now_s += elapsed
+        self._at = frame.captured_at
+        view = self.view
+        if view is None or view.appearance.size_wh != frame.size_wh:
+            view = self._start(frame.size_wh)
+        view.observe(frame.image, self.book, self.now_s, elapsed)
+        return self._wants_detector(view)
+
+    def plan(self, detections: Detections | None) -> Plan:
+        """What to embed of the frame just looked at, given its detections if it had any."""
+        view = self._seen()
+        if detections is not None:
+            self._detected_s = self.now_s
+            self.book.take(detections, view.place, self.now_s)
+            view.index(self.book)
+            self._outside_looks += 1
+            if self._outside_looks >= _LOOKS:
+                # the detector found no product in it
+                self._outside_looks = 0
+                view.adopt_outside()
+        return self._requests()
+
+    def update(
+        self, plan: Plan, embeddings: Embeddings | None, match: Match
+    ) -> tuple[SlotEvent, ...]:
+        """Vote with the embeddings of ``plan.xyxy`` and return what changed, oldest first.
+
+        Args:
+            plan: as ``plan`` gave it for this frame.
+            embeddings: a row a box; None where there was nothing to embed.
+            match: the gallery's decision.
+        """
+        view, at = self._seen(), self._at
+        assert at is not None
+        if embeddings is not None and len(embeddings):
+            self._vote(plan, embeddings, match)
+        settling = Settling(self.settings, view, self.log, at, self.now_s)
+        moved = False
+        for slot in self.book:
+            if slot.pending is not None:
+                moved |= settling.settle(slot, slot.pending)
+            elif not slot.filled and settling.age(slot):
+                del self.book.slots[slot.slot_id]
+                moved = True
+        if moved:
+            view.index(self.book)
+        return self.log.drain()
+
+    def facings(self) -> list[Slot]:
+        """The slots that hold a product, those hidden behind somebody included."""
+        return self.book.facings()
+
+    def inventory(self) -> dict[str | None, int]:
+        """Facings by SKU, None for products that are not known, hidden ones included."""
+        return dict(Counter(slot.answer.sku_id for slot in self.facings()))
+
+    def state(self) -> bytes:
+        """All that a restart needs; to be stored together with the events that led to it.
+
+        Pictures in it are of products only: what lies outside the slots is not kept.
+        """
+        return pack_state(self)
+
+    @classmethod
+    def restore(
+        cls, camera_id: str, state: bytes, settings: SlotSettings | None = None
+    ) -> ShelfMemory:
+        """The memory as it was stored; changes since then are found and reported once.
+
+        Raises ConfigError when the state is damaged, of another format or another camera.
+        """
+        memory = cls(camera_id, settings)
+        unpack_state(memory, state)
+        return memory
+
+    def _start(self, size_wh: tuple[int, int]) -> Visibility:
+        if len(self.book):
+            assert self._at is not None
+            self.log.add("view_changed", self._at, self._at)
+        self.book = SlotBook(self.settings)
+        self._detected_s = -math.inf
+        self.view = Visibility(self.settings, size_wh)
+        return self.view
+
+    def _seen(self) -> Visibility:
+        if self.view is None:
+            raise ValueError("look at a frame first")
+        return self.view
+
+    def _wants_detector(self, view: Visibility) -> bool:
+        since = self.now_s - self._detected_s
+        if self.book.passes < self.settings.votes:
+            return since >= self.settings.calm_s
+        if any(s.pending is not None and s.pending.looks < _LOOKS for s in self.book):
+            return True
+        if view.outside_changed() >= _WORTH_A_LOOK:
+            return True
+        return since >= self.settings.detect_s and view.calm
+
+    def _requests(self) -> Plan:
+        checks = [
+            (slot, box)
+            for slot in self.book
+            if slot.pending is not None and (box := slot.check_box()) is not None
+        ]
+        known = [s for s in self.facings() if s.pending is None and s.watched]
+        new = [s for s in known if not s.votes.count]
+        due = [s for s in known if s.votes.count and self._due(s)]
+        due.sort(key=lambda s: s.embedded_at)
+        limit = math.ceil(self.settings.refresh_share * len(self.book))
+        confirm = [(s, s.xyxy) for s in new + due[: max(0, limit - len(new))]]
+        rows = checks + confirm
+        return Plan(
+            np.array([box for _, box in rows], np.float32).reshape(-1, 4),
+            tuple(slot.slot_id for slot, _ in rows),
+            (True,) * len(checks) + (False,) * len(confirm),
+        )
+
+    def _due(self, slot: Slot) -> bool:
+        undecided = slot.votes.count < self.settings.votes
+        return undecided or self.now_s - slot.embedded_at >= self.settings.refresh_s
+
+    def _vote(self, plan: Plan, embeddings: Embeddings, match: Match) -> None:
+        slots = [self.book.slots[slot_id] for slot_id in plan.slot_ids]
+        most = self.settings.votes_max
+        voted = []
+        for slot, check, vector in zip(slots, plan.checks, embeddings.vectors, strict=True):
+            before = slot.pending.votes if check and slot.pending is not None else slot.votes
+            voted.append(before.with_vector(vector, most))
+        means = np.stack([votes.mean() for votes in voted])
+        matches = match(Embeddings(means, embeddings.tower))
+        rows = zip(slots, plan.checks, voted, strict=True)
+        for row, (slot, check, votes) in enumerate(rows):
+            answer = Answer.of(matches, row)
+            if check and slot.pending is not None:
+                slot.pending.votes, slot.pending.answer = votes, answer
+            else:
+                slot.votes, slot.answer = votes, answer
+                slot.embedded_at = self.now_s

@@ -1,0 +1,102 @@
+"""What can be seen of each slot in the present frame, and what looks different there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.shelf.appearance import Appearance, Mask
+from edge.shelf.block_shares import BlockShares
+from edge.shelf.occlusion import Occlusion, Regions
+from edge.shelf.slot import Pending, Slot
+from edge.shelf.slot_book import SlotBook
+from edge.shelf.slot_settings import SlotSettings
+from edge.types import F32, U8
+
+_MARGIN = 0.08  # of a box, taken along when its new look becomes the reference
+
+
+class Visibility:
+    """The comparison of one camera's frames with its slots.
+
+    Args:
+        size_wh: of the frames.
+    """
+
+    def __init__(self, settings: SlotSettings, size_wh: tuple[int, int]) -> None:
+        self._settings = settings
+        self.appearance = Appearance(settings, size_wh)
+        self._occlusion = Occlusion(settings)
+        self._shares = BlockShares.empty()
+        self.shelved: Mask = np.zeros(self.appearance.shape, bool)
+        nothing = np.zeros(self.appearance.shape, bool)
+        self._regions = Regions(nothing, nothing, nothing)
+        self._started = False
+        self.light = 1.0
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing moves anywhere and nobody stands in front."""
+        return not self._regions.unsettled.any()
+
+    def index(self, book: SlotBook) -> None:
+        """Take over the boxes of the slots; to be called whenever one changed."""
+        self._shares = BlockShares([self.appearance.blocks_of(s.xyxy) for s in book.slots.values()])
+        self.shelved = self._shares.union(self.appearance.shape)
+
+    def observe(self, image: U8, book: SlotBook, now_s: float, elapsed_s: float) -> None:
+        """Compare a frame, and mark each slot of the ``book`` as indexed."""
+        self._started = bool(self.appearance.known.any())
+        look = self.appearance.observe(image, now_s)
+        self.light = look.light
+        self._regions = self._occlusion.sort(
+            look.changed, look.still, self.shelved, self._shares.median_size(), elapsed_s
+        )
+        shares = (
+            self._shares.of(self._regions.open),
+            self._shares.of(self._regions.occluded),
+            self._shares.of(self._regions.unsettled) * self._shares.sizes,
+        )
+        rows = zip(book.slots.values(), *(s.tolist() for s in shares), strict=True)
+        for slot, changed, covered, restless in rows:
+            slot.hidden = covered >= self._settings.hidden_share
+            slot.restless = restless >= 1.0
+            slot.changed_share = changed
+            if slot.restless:
+                slot.pending = None
+            elif changed < self._settings.changed_share:
+                slot.pending = None
+                slot.same_at = now_s
+            elif slot.pending is None:
+                slot.pending = Pending()
+
+    def changed_since(self, slot: Slot) -> float:
+        """When, on the memory's clock, a changed slot took its present look."""
+        moved = self.appearance.moved_at(self.appearance.blocks_of(slot.xyxy))
+        return max(moved, slot.same_at)
+
+    def place(self, xyxy: F32) -> str:
+        """A box without slot: ``changed`` since before, the ``same`` as before, or ``busy``."""
+        blocks = self.appearance.blocks_of(xyxy)
+        if self._started and self._regions.unsettled[blocks].any():
+            return "busy"
+        changed = float(self._regions.open[blocks].mean())
+        return "changed" if changed >= self._settings.changed_share else "same"
+
+    def outside_changed(self) -> float:
+        """How much looks different outside all slots, in facings."""
+        outside = np.count_nonzero(self._regions.open & ~self.shelved)
+        return float(outside / self._shares.median_size())
+
+    def adopt_outside(self) -> None:
+        """What changed outside all slots becomes part of the scene."""
+        self.appearance.adopt(self._regions.open & ~self.shelved)
+
+    def adopt(self, slot: Slot, box: F32 | None = None) -> None:
+        """The present look of a slot (and of a new box of it) becomes its reference."""
+        mine = np.zeros(self.appearance.shape, bool)
+        for xyxy in (slot.xyxy, slot.xyxy if box is None else box):
+            mine[self.appearance.blocks_of(xyxy)] = True
+        near = mine.copy()
+        for xyxy in (slot.xyxy, slot.xyxy if box is None else box):
+            near[self.appearance.blocks_of(xyxy, -_MARGIN)] = True
+        self.appearance.adopt((mine | (near & ~self.shelved)) & ~self._regions.unsettled)
