@@ -23,20 +23,24 @@ from edge.gallery.gallery import Gallery
 from edge.pipeline import Models, Pipeline
 from edge.types import F32, U8, Frame, FrameResult
 from edge.vision.embedder import Embedder
+from edge.vision.session import open_session
 
-_BATCHES = (1, 2, 4, 8, 16, 32, 64)
+_BATCHES = (1, 2, 4, 8, 16, 32)
+_SHARED_BATCHES = (1, 2, 4, 8)  # several at once: larger ones only filled the memory
 
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
     """``bare_ms`` is the time of ``session.run`` alone: the detector once on the whole frame, the
-    tower on as many crops as were found, at the batch size that is fastest here."""
+    tower on as many crops as were found, in the fastest way found here: batches of ``best_batch`` on
+    ``bare_workers`` threads, or (0) one after the other with all threads on each operator."""
 
     facings: int
     frame_ms: float
     stages_ms: dict[str, float]
     bare_ms: dict[str, float]
     best_batch: int
+    bare_workers: int
     scale: str
     provider: str
     bundle: str
@@ -62,6 +66,7 @@ class BenchReport:
             "stages_ms": {k: round(v, 2) for k, v in self.stages_ms.items()},
             "bare_ms": {k: round(v, 2) for k, v in self.bare_ms.items()},
             "best_batch": self.best_batch,
+            "bare_workers": self.bare_workers,
             "scale": self.scale,
             "provider": self.provider,
             "bundle": self.bundle,
@@ -77,7 +82,7 @@ class BenchReport:
                 f"{self.facings} facings in {self.frame_ms:.0f} ms on {self.provider}"
                 f" ({self.facings_per_second:.0f} facings/s), scale {self.scale}",
                 f"overhead {self.overhead_ratio:.3f} x the bare models ({bare} ms,"
-                f" batch {self.best_batch})",
+                f" batch {self.best_batch} on {self.bare_workers or 'all'} threads)",
                 f"stages (ms): {stages}",
                 f"peak memory {self.peak_rss_mb:.0f} MB; bundle {self.bundle}",
             ]
@@ -112,28 +117,34 @@ def run_bench(
     if count == 0:
         raise ConfigError(f"{source}: no product found, nothing to time")
     detector_run = models.detector.bare_run(pixels)
-    tower_runs = _tower_runs(models.embedder, pixels, result.detections.xyxy)
+    boxes = result.detections.xyxy
+    tower_runs = {
+        (embedder.workers if embedder is models.embedder else 0, size): run
+        for embedder in _embedders(models)
+        for size, run in _tower_runs(embedder, pixels, boxes).items()
+    }
     frame_ms: list[float] = []
     detector_ms: list[float] = []
-    tower_ms: dict[int, list[float]] = {size: [] for size in tower_runs}
+    tower_ms: dict[tuple[int, int], list[float]] = {way: [] for way in tower_runs}
     stages: list[dict[str, float]] = []
     for done in range(repeat):
         timed, result = _timed_frame(pipeline, frame)
         frame_ms.append(timed)
         stages.append(dict(result.timings_ms))
         detector_ms.append(_timed(detector_run))
-        for size, run in tower_runs.items():
-            tower_ms[size].append(_timed(run))
+        for way, run in tower_runs.items():
+            tower_ms[way].append(_timed(run))
         if progress is not None:
             progress(done + 1, repeat)
-    medians = {size: statistics.median(times) for size, times in tower_ms.items()}
-    best = min(medians, key=lambda size: medians[size])
+    medians = {way: statistics.median(times) for way, times in tower_ms.items()}
+    best = min(medians, key=lambda way: medians[way])
     return BenchReport(
         facings=count,
         frame_ms=statistics.median(frame_ms),
         stages_ms={k: float(np.median([s.get(k, 0.0) for s in stages])) for k in stages[0]},
         bare_ms={"detector": statistics.median(detector_ms), "tower": medians[best]},
-        best_batch=best,
+        best_batch=best[1],
+        bare_workers=best[0],
         scale=result.scale,
         provider=result.provider,
         bundle=loaded.bundle_id,
@@ -141,10 +152,19 @@ def run_bench(
     )
 
 
+def _embedders(models: Models) -> list[Embedder]:
+    """The pipeline's own, and where it shares crops among threads one that shares operators."""
+    if models.embedder.workers == 1:
+        return [models.embedder]
+    tower = models.bundle.manifest.tower
+    session, _ = open_session(models.bundle.path, tower.variants, models.provider)
+    return [Embedder(session, tower), models.embedder]
+
+
 def _tower_runs(embedder: Embedder, pixels: U8, xyxy: F32) -> dict[int, Callable[[], None]]:
     """The bare tower by batch size, each run once; sizes that the provider refuses are left out."""
     runs: dict[int, Callable[[], None]] = {}
-    for size in _BATCHES:
+    for size in _BATCHES if embedder.workers == 1 else _SHARED_BATCHES:
         run = embedder.bare_run(pixels, xyxy, size)
         try:
             run()

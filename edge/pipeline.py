@@ -20,7 +20,12 @@ from edge.timing import Stopwatch
 from edge.types import Detections, Frame, FrameResult, Matches
 from edge.vision.detector import TILE_BATCH, Detector
 from edge.vision.embedder import Embedder
-from edge.vision.session import SessionOptions, available_providers, open_session
+from edge.vision.session import (
+    SessionOptions,
+    available_providers,
+    available_threads,
+    open_session,
+)
 
 log = logging.getLogger("edge.vision")
 
@@ -79,14 +84,18 @@ class Models:
         manifest = bundle.manifest
         options = SessionOptions(threads, cache, (1, TILE_BATCH))
         finder, found = open_session(bundle.path, manifest.detector.variants, provider, options)
-        options = SessionOptions(threads, cache, manifest.tower.batch_sizes)
+        # on a CPU crops are shared among threads instead of operators: see Embedder
+        workers = (threads or available_threads()) if provider == "cpu" else 1
+        options = SessionOptions(
+            1 if provider == "cpu" else threads, cache, manifest.tower.batch_sizes
+        )
         tower, used = open_session(bundle.path, manifest.tower.variants, provider, options)
         with naming(bundle.path / found.file):
             detector = Detector(finder, manifest.detector, scale)
             # a fixed scale is the camera's choice; the goldens were made with the manifest's
             probe = detector if scale is None else Detector(finder, manifest.detector)
         with naming(bundle.path / used.file):
-            embedder = Embedder(tower, manifest.tower)
+            embedder = Embedder(tower, manifest.tower, workers=workers)
         with naming(bundle.path):
             report = canary.check(bundle, probe, embedder, (found.precision, used.precision))
         if embedder.provider != "cpu":

@@ -20,8 +20,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            spent = (time.perf_counter() - begun) * 1000.0
-            self._spent_ms[name] = self._spent_ms.get(name, 0.0) + spent
+            self.add(name, time.perf_counter() - begun)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds that were measured elsewhere to ``name``."""
+        self._spent_ms[name] = self._spent_ms.get(name, 0.0) + seconds * 1000.0
 
     def timings_ms(self) -> dict[str, float]:
         """Milliseconds by stage, in the order in which the stages first ran."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ CPU_BATCH = 4
 """Largest batch on a CPU. Measured on the default tower, one thread: 6.5 to 7 ms a crop in batches
 of 1 to 8, 7 to 7.3 in batches of 16 and 32, which also take more memory."""
 
+T = TypeVar("T")
+R = TypeVar("R")
 Fill = Callable[[slice, F32], object]
 
 
@@ -39,7 +42,7 @@ class Embedder:
     def __init__(self, session: Session, spec: TowerSpec, *, workers: int = 1) -> None:
         self._session = session
         self._spec = spec
-        self._workers = workers
+        self.workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="tower")
         self._own = threading.local()
         self._sizes = spec.batch_sizes
@@ -80,10 +83,25 @@ class Embedder:
             InferenceError: when the tower gives NaN, infinite or zero vectors.
         """
 
-        def fill(part: slice, batch: F32) -> None:
-            preprocess.crops(image, xyxy[part], self._spec.preprocessing, batch)
+        return self.embed_many([(image, xyxy)], watch)
 
-        return self._embed(len(xyxy), fill, watch or Stopwatch())
+    def embed_many(
+        self, frames: Sequence[tuple[U8, F32]], watch: Stopwatch | None = None
+    ) -> Embeddings:
+        """As ``embed`` for the boxes of several frames, which share batches; rows in their order."""
+
+        def fill(part: slice, batch: F32) -> None:
+            start = 0
+            for image, xyxy in frames:
+                first, last = max(part.start, start), min(part.stop, start + len(xyxy))
+                if first < last:
+                    rows = xyxy[first - start : last - start]
+                    into = batch[first - part.start : last - part.start]
+                    preprocess.crops(image, rows, self._spec.preprocessing, into)
+                start += len(xyxy)
+
+        count = sum(len(xyxy) for _, xyxy in frames)
+        return self._embed(count, fill, watch or Stopwatch())
 
     def embed_images(self, images: Sequence[U8]) -> Embeddings:
         """Embed whole pictures ``(H, W, 3) uint8`` RGB, one vector each."""
@@ -104,7 +122,7 @@ class Embedder:
         parts = [ready[i : i + batch_size] for i in range(0, len(ready), batch_size)]
 
         def run() -> None:
-            list(self._pool.map(self._session.run, parts))
+            self._map(self._session.run, parts)
 
         return run
 
@@ -120,13 +138,18 @@ class Embedder:
             return filled - begun, time.perf_counter() - filled
 
         begun = time.perf_counter()
-        spent = list(self._pool.map(work, split(count, self._sizes, self._workers)))
+        spent = self._map(work, split(count, self._sizes, self.workers))
         passed = time.perf_counter() - begun
         on_crops, in_all = sum(a for a, _ in spent), sum(a + b for a, b in spent)
         share = on_crops / in_all if in_all else 0.0
         watch.add("crops", share * passed)
         watch.add("tower", (1.0 - share) * passed)
         return self._checked(vectors)
+
+    def _map(self, work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+        if self.workers == 1:
+            return [work(part) for part in parts]
+        return list(self._pool.map(work, parts))
 
     def _buffer(self, count: int) -> F32:
         """This worker's input of this batch size, allocated once: fresh memory costs page faults."""

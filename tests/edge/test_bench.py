@@ -63,6 +63,7 @@ def test_ratios_are_of_the_same_frame() -> None:
         stages_ms={},
         bare_ms={"detector": 50.0, "tower": 150.0},
         best_batch=8,
+        bare_workers=2,
         scale="whole",
         provider="cpu",
         bundle="b",

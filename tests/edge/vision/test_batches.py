@@ -1,30 +1,40 @@
 from __future__ import annotations
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge.vision import batches
-from edge.vision.batches import BatchChoice
+from edge.vision.batches import split
 
 
-def test_each_size_is_tried_and_then_the_cheapest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(batches.time, "perf_counter", lambda: clock[0])
-    per_crop = {1: 5.0, 2: 4.0, 4: 1.0, 8: 2.0, 16: 3.0}
-    choice = BatchChoice((2, 4, 8, 16))
+@given(
+    count=st.integers(0, 300),
+    sizes=st.sets(st.integers(1, 64), max_size=5),
+    workers=st.integers(1, 9),
+)
+def test_covers_all_crops_in_order_with_allowed_sizes(
+    count: int, sizes: set[int], workers: int
+) -> None:
+    parts = split(count, sorted(sizes), workers)
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
+    assert {part.stop - part.start for part in parts} <= sizes | {1}
 
-    def run(count: int) -> list[int]:
-        sizes = []
-        for part in choice.slices(count):
-            size = part.stop - part.start
-            sizes.append(size)
-            clock[0] += per_crop[size] * size
-        return sizes
 
-    first = run(200)
-    assert sum(first) == 200
-    assert set(first) == {16, 8, 4, 2, 1}
-    assert run(16) == [4, 4, 4, 4]
-    assert run(7) == [4, 2, 1]
-    per_crop[4] = 9.0
-    run(64)
-    assert run(16) == [8, 8], "a size that has become slow is left"
+def test_one_worker_gets_the_largest_batches() -> None:
+    assert [p.stop - p.start for p in split(122, (1, 4, 32))] == [
+        32,
+        32,
+        32,
+        4,
+        4,
+        4,
+        4,
+        4,
+        4,
+        1,
+        1,
+    ]
+
+
+def test_batches_shrink_so_that_workers_end_together() -> None:
+    sizes = [p.stop - p.start for p in split(30, (1, 2, 4), workers=2)]
+    assert sizes == [4, 4, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge.errors import BundleError, InferenceError
 from edge.timing import Stopwatch
 from edge.types import F32
 from edge.vision import preprocess
-from edge.vision.batches import BatchChoice
 from edge.vision.embedder import Embedder
 from tests.factories import (
     COLOURS,
@@ -35,16 +34,6 @@ def picture(n: int) -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (8, 4 * max(n, 1), 3), dtype=np.uint8)
 
 
-@given(st.integers(0, 300), st.sets(st.integers(1, 64), max_size=6))
-def test_batches_are_of_listed_sizes_and_add_up(count: int, sizes: set[int]) -> None:
-    parts = list(BatchChoice(tuple(sizes)).slices(count))
-    lengths = [part.stop - part.start for part in parts]
-    assert sum(lengths) == count
-    assert set(lengths) <= sizes | {1}
-    covered = [i for part in parts for i in range(part.start, part.stop)]
-    assert covered == list(range(count))
-
-
 def test_batches_are_of_listed_sizes_and_none_is_padded() -> None:
     session = tower_session()
     embedder = Embedder(session, tower_spec(batch_sizes=(2, 4)))
@@ -55,6 +44,29 @@ def test_batches_are_of_listed_sizes_and_none_is_padded() -> None:
     assert made.tower == tower_spec().fingerprint
     np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
     assert set(watch.timings_ms()) == {"crops", "tower"}
+
+
+def test_workers_share_the_crops_and_keep_their_order() -> None:
+    threads: set[str] = set()
+
+    def slow(batch: F32) -> F32:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return batch.reshape(len(batch), -1)[:, :DIM] + 3
+
+    alone = Embedder(tower_session(slow), tower_spec()).embed(picture(23), boxes(23))
+    threads.clear()
+    shared = Embedder(tower_session(slow), tower_spec(), workers=3).embed(picture(23), boxes(23))
+    np.testing.assert_array_equal(shared.vectors, alone.vectors)
+    assert len(threads) == 3
+
+
+def test_a_failing_worker_fails_the_frame() -> None:
+    def fail(batch: F32) -> F32:
+        raise InferenceError("no memory")
+
+    with pytest.raises(InferenceError, match="no memory"):
+        Embedder(tower_session(fail), tower_spec(), workers=2).embed(picture(9), boxes(9))
 
 
 def test_a_crop_has_one_embedding_however_it_comes() -> None:
