@@ -20,12 +20,7 @@ from export.backbones import ImageTower, Provenance, load_tower
 from export.embedding import torch_embed
 from export.images import ImageCache
 from export.losses import Objective
-from export.parameters import (
-    parameter_groups,
-    start_as_teacher,
-    start_projection,
-    train_mode,
-)
+from export.parameters import begin, parameter_groups, start_as_teacher, train_mode
 from export.sampling import BatchSampler, class_ids
 from export.training_config import FinetuneConfig
 from export.training_data import Loader, training_source
@@ -99,7 +94,7 @@ class _Run:
         self.losses: list[dict[str, Any]] = []
         tower, self.provenance = _build(config)
         if not self.file.exists():
-            start_projection(tower, ordered, config)
+            begin(tower, ordered, config)
             start = {"config": config.model_dump_json(), "ema": tower.state_dict()}
             save_checkpoint(config.out / START, start)
         self.tower = tower.to(self.device, memory_format=torch.channels_last)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from edge.errors import ConfigError
 from export.backbones import ImageTower, load_tower
 from export.datasets import Sample
 from export.embedding import embed_samples
 from export.losses import Objective
 from export.sampling import Source
 from export.training_config import FinetuneConfig
+from export.training_state import load_checkpoint
 
 
 def parameter_groups(
@@ -75,6 +78,29 @@ def start_projection(tower: ImageTower, sources: list[Source], config: FinetuneC
     with torch.no_grad():
         projection.weight.copy_(matrix)
         projection.bias.copy_(-(matrix @ torch.from_numpy(mean)))
+
+
+def begin(tower: ImageTower, sources: list[Source], config: FinetuneConfig) -> None:
+    """Weights before the first step: an earlier run's, or the start's with `start_projection`."""
+    if config.start is None:
+        start_projection(tower, sources, config)
+    else:
+        start_from(config.start, tower)
+
+
+def start_from(checkpoint: Path, tower: ImageTower) -> None:
+    """Gives `tower` the averaged weights of an earlier run, projection included.
+
+    Raises ConfigError for a file that is no such checkpoint or of another shape.
+    """
+    state = load_checkpoint(checkpoint)
+    if state is None or "ema" not in state:
+        raise ConfigError(f"{checkpoint}: no checkpoint of a fine-tuning run")
+    try:
+        tower.load_state_dict(state["ema"])
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ConfigError(f"{checkpoint}: of another model or dimension: {detail}") from error
 
 
 def start_as_teacher(config: FinetuneConfig, device: str) -> ImageTower | None:

@@ -17,16 +17,28 @@ from export.datasets import Dataset, Sample
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """How a source's pictures are augmented: `gentle` spares them all but a shifted box,
+
+    `flip` mirrors half of them, `zoom_in` replaces the run's largest crop.
+    """
+
+    gentle: bool = False
+    flip: bool = False
+    zoom_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One slot of a batch: what to load, its class, the seed of its augmentation.
 
-    `gentle` spares it all but a shifted box.
+    `view` says how much its source's pictures may be changed.
     """
 
     sample: Sample
     label: int
     seed: tuple[int, int, int]
-    gentle: bool
+    view: View
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Source:
     per_sku: int
     variants: int = 1
     clean_p: float = 0.3
-    gentle: bool = False
+    view: View = View()
 
 
 def class_ids(sources: Sequence[Source]) -> dict[str, int]:
@@ -68,8 +80,8 @@ class BatchSampler:
         rng = np.random.default_rng([self._seed, number])
         slots = [slot for pool in self._pools for slot in pool.draw(rng)]
         return [
-            Item(sample, label, (self._seed, number, position), gentle)
-            for position, (sample, label, gentle) in enumerate(slots)
+            Item(sample, label, (self._seed, number, position), view)
+            for position, (sample, label, view) in enumerate(slots)
         ]
 
 
@@ -91,7 +103,7 @@ class _Pool:
             families.setdefault(sample.family or sample.label, set()).add(sample.label)
         self._families = [sorted(labels) for _, labels in sorted(families.items())]
 
-    def draw(self, rng: np.random.Generator) -> list[tuple[Sample, int, bool]]:
+    def draw(self, rng: np.random.Generator) -> list[tuple[Sample, int, View]]:
         source = self._source
         wanted = source.images // source.per_sku
         labels: list[str] = []
@@ -102,7 +114,7 @@ class _Pool:
             if len(labels) == wanted:
                 break
         return [
-            (sample, self._ids[label], source.gentle)
+            (sample, self._ids[label], source.view)
             for label in labels
             for sample in self._pictures(label, rng)
         ]

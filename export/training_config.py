@@ -45,6 +45,8 @@ class SourceConfig(_Section):
     `pictures` keeps only the clean pictures or only the others.
     `split` is the reader's own (train, test, …); `leave_out` names SKUs that are never seen;
     `gentle` only shifts the box; for pictures that already carry what cameras do to them.
+    `flip` mirrors half of the pictures (loose goods; never where text tells products apart) and
+    `zoom_in` is the source's own largest crop, in place of the run's.
     `proxies` is off where labels have no lasting identity (groups found on shelves).
     """
 
@@ -57,6 +59,8 @@ class SourceConfig(_Section):
     split: str = "train"
     pictures: Literal["all", "clean", "photos"] = "all"
     gentle: bool = False
+    flip: bool = False
+    zoom_in: float | None = Field(default=None, ge=0, le=0.6)
     leave_out: tuple[str, ...] = ()
     proxies: bool = True
 
@@ -80,6 +84,7 @@ class SizeStep(_Section):
 class FinetuneConfig(_Section):
     """A run. Length: `steps`, or wall time `minutes` (then batches, not results, repeat).
 
+    `start` is a checkpoint of an earlier run of the same model, to go on from with other settings.
     It ends early after `patience` validations without a better mean.
     """
 
@@ -89,6 +94,7 @@ class FinetuneConfig(_Section):
 
     model: str = "timm:tf_efficientnet_lite0"
     weights: str | None = None
+    start: Path | None = None
     size: int | None = None
     resize: Resize = "stretch"
     dim: int = Field(default=256, ge=2)
@@ -162,6 +168,7 @@ def _anchored(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
     return config.model_copy(
         update={
             "out": folder / config.out,
+            "start": folder / config.start if config.start else None,
             "sources": tuple(source(item) for item in config.sources),
             "validation": tuple(task(item) for item in config.validation),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from export.datasets import (
     read_rp2k,
 )
 from export.embedding import F32, whole
-from export.images import ImageCache
-from export.sampling import Item, Source
+from export.images import Image, ImageCache
+from export.sampling import Item, Source, View
 from export.training_config import SourceConfig
 
 
@@ -59,9 +59,8 @@ def training_source(config: SourceConfig) -> Source:
             f"{dataset.name}: {len(single)} SKU(s) with one image cannot be trained on: "
             + ", ".join(sorted(single)[:5])
         )
-    return Source(
-        dataset, config.images, config.per_sku, config.variants, config.clean_p, config.gentle
-    )
+    view = View(config.gentle, config.flip, config.zoom_in)
+    return Source(dataset, config.images, config.per_sku, config.variants, config.clean_p, view)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +110,15 @@ class Loader:
         for item in items:
             rng = np.random.default_rng(item.seed)
             image = self._cache.get(item.sample.path)
-            view = augment(image, rng, self._config, gentle=item.gentle)
+            view = self._augmented(image, rng, item.view)
             views.append(whole(view, spec))
         labels = np.array([item.label for item in items], np.int64)
         return Batch(number, np.concatenate(views), labels)
+
+    def _augmented(self, image: Image, rng: np.random.Generator, view: View) -> Image:
+        config = self._config
+        if view.zoom_in is not None:
+            config = replace(config, zoom_in=view.zoom_in)
+        if view.flip and rng.random() < 0.5:
+            image = np.ascontiguousarray(image[:, ::-1])
+        return augment(image, rng, config, gentle=view.gentle)
