@@ -10,6 +10,7 @@ import typer
 from edge import console
 from edge.cli_gallery import app as gallery_app
 from edge.cli_options import BundleOption, JsonOption, ProviderOption
+from edge.cli_run import run as run_command
 
 app = typer.Typer(
     name="edge",
@@ -21,6 +22,7 @@ app = typer.Typer(
 bundle_app = typer.Typer(help="Model bundles.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
 app.add_typer(bundle_app, name="bundle")
+app.command("run")(run_command)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""The daemon: supervisor, inference process, events and what carries them away."""

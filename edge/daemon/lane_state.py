@@ -1,0 +1,61 @@
+"""A lane's state as bytes: the shelf memory, and what its events and embeddings belong to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import asdict, dataclass, replace
+
+from edge.errors import ConfigError
+from edge.shelf.slot import Votes
+from edge.shelf.slot_settings import SlotSettings
+from edge.shelf.slots import ShelfMemory
+
+log = logging.getLogger("edge.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands before the shelf memory: the line of event ids, the tower that embedded it, and
+    the scale that was chosen for this camera (None while it is not)."""
+
+    lineage: str
+    tower: str
+    scale: str | None = None
+
+
+def pack(head: Head, memory: ShelfMemory) -> bytes:
+    """One line of JSON, then what the shelf memory gave."""
+    return json.dumps(asdict(head)).encode() + b"\n" + memory.state()
+
+
+def unpack(
+    state: bytes | None, camera: str, settings: SlotSettings, tower: str
+) -> tuple[Head, ShelfMemory]:
+    """The head and the shelf memory; both new where there is no good state.
+
+    Event numbers begin again with a new memory, so their ids must belong to another line. What
+    another tower embedded is embedded again.
+    """
+    new = Head(secrets.token_hex(8), tower)
+    if state is None:
+        return new, ShelfMemory(camera, settings)
+    try:
+        first, _, body = state.partition(b"\n")
+        head = Head(**json.loads(first))
+        memory = ShelfMemory.restore(camera, body, settings)
+    except (ConfigError, ValueError, KeyError, TypeError) as error:
+        log.error("slot state given up", extra={"camera": camera, "problem": error})
+        return new, ShelfMemory(camera, settings)
+    if head.tower != tower:
+        forget_embeddings(memory)
+    return replace(head, tower=tower), memory
+
+
+def forget_embeddings(memory: ShelfMemory) -> None:
+    """Let every facing be embedded again; what it is taken for stays until then."""
+    for slot in memory.book:
+        slot.votes = Votes()
+        slot.embedded_at = float("-inf")
+        slot.pending = None

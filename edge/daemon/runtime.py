@@ -1,0 +1,113 @@
+"""The models and the gallery in use; swapped as a whole between two rounds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge import canary
+from edge.bundle import Bundle
+from edge.config import Config
+from edge.daemon.child import Child
+from edge.errors import InferenceError
+from edge.gallery.gallery import Gallery
+from edge.gallery.matcher import Matcher
+from edge.manifest import Precision
+from edge.pipeline import Models
+from edge.vision.session import available_providers
+
+log = logging.getLogger("edge.daemon")
+
+BUILDER = "edge.daemon.builder"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Models after their canary and, where there is one, a gallery that fits them."""
+
+    models: Models
+    gallery: Gallery | None
+    matcher: Matcher | None
+
+    @classmethod
+    def open(cls, models: Models, gallery: Path | None) -> Runtime:
+        """Open the gallery for loaded models.
+
+        Raises:
+            GalleryError: it is damaged, or another tower made it.
+        """
+        if gallery is None:
+            return cls(models, None, None)
+        manifest = models.bundle.manifest
+        opened = Gallery.open(gallery, tower=manifest.tower.fingerprint)
+        return cls(models, opened, opened.matcher(manifest.decision[models.tower_precision]))
+
+    def models_at(self, scale: str | None) -> Models:
+        """The models with the detector at a camera's scale; the bundle's own choice for None."""
+        if scale is None:
+            return self.models
+        return replace(self.models, detector=self.models.detector.at_scale(scale))
+
+    def run_canary(self) -> None:
+        """Let the models prove that they still compute what they should; BundleError otherwise."""
+        bundle = self.models.bundle
+        precision = _precision(bundle, self.models.detector.provider)
+        canary.check(
+            bundle,
+            self.models.detector,
+            self.models.embedder,
+            (precision, self.models.tower_precision),
+        )
+
+    def describe(self) -> dict[str, object]:
+        """Provider, bundle and gallery, for events and metrics."""
+        return {
+            "provider": self.models.provider,
+            "bundle": self.models.bundle.bundle_id,
+            "gallery": self.gallery.version if self.gallery is not None else None,
+            "skus": len(self.gallery.skus) if self.gallery is not None else 0,
+        }
+
+
+def load_models(config: Config) -> Models:
+    """Models as configured, with their canary passed; engines are built by another process first.
+
+    Raises:
+        BundleError, InferenceError: they cannot be loaded or answer wrongly.
+    """
+    settings = config.models
+    bundle = Bundle.load(settings.bundle) if settings.bundle is not None else Bundle.default()
+    cache = config.device.state_dir / "engines"
+    return Models.open(bundle, provider=settings.provider, threads=settings.threads, cache=cache)
+
+
+def may_build(config: Config) -> bool:
+    """Whether loading may have to build engines, which takes minutes."""
+    wanted = config.models.provider
+    return wanted == "tensorrt" or (wanted == "auto" and "tensorrt" in available_providers())
+
+
+def build_engines(config: Config) -> None:
+    """Load the models once in a process of its own, so that their engines are in the cache.
+
+    A build that takes ten minutes or runs out of memory so never takes frames or the daemon with it.
+
+    Raises:
+        InferenceError: it did not end, or ended badly.
+    """
+    child = Child(BUILDER)
+    child.channel.send("start", config=config.to_json())
+    if not child.wait(config.supervision.build_s):
+        child.kill()
+        raise InferenceError(f"building engines took more than {config.supervision.build_s:g} s")
+    if child.exit_status() != 0:
+        # auto may still find a provider that works: loading says what is wrong
+        log.warning("building engines failed", extra={"exit_status": child.exit_status()})
+
+
+def _precision(bundle: Bundle, provider: str) -> Precision:
+    for variant in bundle.manifest.detector.variants:
+        if provider in variant.providers:
+            return variant.precision
+    raise InferenceError(f"{bundle.path}: the bundle has no detector for {provider}")

@@ -1,0 +1,101 @@
+"""Loading other models or another gallery beside the loop, so that no frame waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.bundle import Bundle
+from edge.config import Config
+from edge.daemon.runtime import Runtime, build_engines, load_models, may_build
+from edge.errors import EdgeError
+
+log = logging.getLogger("edge.daemon")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a loader found: a runtime to swap in, none where all is as before, or a problem."""
+
+    runtime: Runtime | None = None
+    problem: str = ""
+    config: Config | None = None
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class Loader:
+    """One thread at a time that loads; ``poll`` gives its result once.
+
+    A failure leaves everything as it is: a device with yesterday's models beats one without any.
+    """
+
+    _thread: threading.Thread | None = None
+    _result: Loaded | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a result is to come."""
+        return self._thread is not None
+
+    def reload(self, config: Config, now: Runtime, before: Config) -> None:
+        """Load what the new configuration or the files behind it changed."""
+        self._start(lambda: _reloaded(config, now, before), config, asked=True)
+
+    def refresh(self, gallery: Path, now: Runtime) -> None:
+        """Look whether products were enrolled since."""
+        self._start(lambda: _refreshed(gallery, now), None, asked=False)
+
+    def poll(self) -> Loaded | None:
+        """The result, when the thread is done."""
+        with self._lock:
+            result, self._result = self._result, None
+        if result is not None and self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        return result
+
+    def _start(
+        self, load: Callable[[], Runtime | None], config: Config | None, *, asked: bool
+    ) -> None:
+        def work() -> None:
+            try:
+                loaded = Loaded(load(), config=config, asked=asked)
+            except EdgeError as error:
+                loaded = Loaded(problem=str(error), config=config, asked=asked)
+            except Exception as error:
+                log.exception("loading broke off")
+                loaded = Loaded(problem=repr(error), config=config, asked=asked)
+            with self._lock:
+                self._result = loaded
+
+        self._thread = threading.Thread(target=work, name="loader", daemon=True)
+        self._thread.start()
+
+
+def _reloaded(config: Config, now: Runtime, before: Config) -> Runtime | None:
+    wanted, had = config.models, before.models
+    bundle = Bundle.load(wanted.bundle) if wanted.bundle is not None else Bundle.default()
+    same_models = (
+        bundle.bundle_id == now.models.bundle.bundle_id
+        and wanted.provider == had.provider
+        and wanted.threads == had.threads
+    )
+    if same_models and wanted.gallery == had.gallery:
+        return _refreshed(wanted.gallery, now) if wanted.gallery is not None else None
+    if same_models:
+        return Runtime.open(now.models, wanted.gallery)
+    if may_build(config):
+        build_engines(config)
+    return Runtime.open(load_models(config), wanted.gallery)
+
+
+def _refreshed(gallery: Path, now: Runtime) -> Runtime | None:
+    fresh = Runtime.open(now.models, gallery)
+    if fresh.gallery and now.gallery and fresh.gallery.version == now.gallery.version:
+        return None
+    return fresh
