@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from edge.errors import EdgeError, GalleryError, OutputError
-from edge.gallery.cache import discard, graph_path
+from edge.errors import EdgeError, GalleryError
 from edge.gallery.catalogue import read_catalogue
-from edge.gallery.connection import take_over
-from edge.gallery.files import publish, sync_file, temporary_beside
 from edge.gallery.folder import CATALOGUE, Picture, contradictions, find_pictures
 from edge.gallery.records import NewReference, Sku
+from edge.gallery.replace import replacing
 from edge.gallery.store import GalleryStore
 from edge.gallery.thumbnail import encode_jpeg, sharpness, shrink
 from edge.gallery.views import enrolment_views
@@ -85,37 +82,10 @@ def build_gallery(
         )
     skus = _skus(catalogue, pictures, catalogue_path, report)
     pictures = _without_twins(pictures, report, force=force)
-    _check_target(out)
-    with temporary_beside(out) as temporary:
-        try:
-            _fill(temporary, pictures, skus, report, embed, precision, read_image, progress)
-            _replace(out, temporary)
-        except (GalleryError, OutputError) as error:
-            # the caller knows the gallery, not the file that was to become it
-            raise type(error)(str(error).replace(str(temporary), str(out))) from error
-        finally:
-            for suffix in ("-wal", "-shm"):
-                temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+    with replacing(out) as new:
+        _fill(new.path, pictures, skus, report, embed, precision, read_image, progress)
+        new.publish()
     return report
-
-
-def _check_target(out: Path) -> None:
-    if not out.parent.is_dir():
-        raise OutputError(f"{out}: the folder {out.parent} does not exist")
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder")
-    if not os.access(out.parent, os.W_OK):
-        raise OutputError(f"{out}: the folder {out.parent} is read-only")
-
-
-def _replace(out: Path, temporary: Path) -> None:
-    try:
-        sync_file(temporary)
-        take_over(out)
-        publish(temporary, out)
-        discard(graph_path(out))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _fill(

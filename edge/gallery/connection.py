@@ -41,23 +41,28 @@ def create(path: Path) -> sqlite3.Connection:
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open an existing gallery and check that it is one, of a schema that this program knows.
 
-    An older schema is migrated when the gallery is opened for writing. Raises GalleryError.
+    Raises GalleryError.
     """
     if not path.exists():
         raise GalleryError(f"{path}: no such gallery")
     if not path.is_file():
         raise GalleryError(f"{path}: not a gallery file")
-    _check_length(path)
     with sqlite_errors(path):
         connection = _open_reader(path) if read_only else _connect(path, "rw")
         try:
-            _check_schema(connection, path, read_only=read_only)
+            _check_tables(connection, path)
+            _check_length(connection, path)
             if not read_only:
                 _prepare_writer(connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """The schema of an open gallery."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def take_over(path: Path) -> None:
@@ -121,42 +126,35 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _check_length(path: Path) -> None:
-    """Notice a lost tail also where only pages that reading does not touch are gone."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(32)
-    except OSError as error:
-        raise GalleryError(f"{path}: cannot be read: {error.strerror}") from error
-    size = path.stat().st_size
+def _check_length(connection: sqlite3.Connection, path: Path) -> None:
+    """Notice a lost tail also where only pages that reading does not touch are gone.
+
+    The file is not opened for it: closing it would take away the locks that SQLite holds on it in
+    this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
     journal = path.with_name(path.name + "-wal")
-    if header[:16] != _MAGIC or (journal.exists() and journal.stat().st_size):
-        return  # no database, which opening it says; or the tail is still in the journal
-    page_size = int.from_bytes(header[16:18], "big")
-    expected = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
+    if journal.exists() and journal.stat().st_size:
+        return  # the tail is still in the journal
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    expected = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+    size = path.stat().st_size
     if size < expected:
         raise GalleryError(f"{path}: damaged gallery: {size} of {expected} bytes are left")
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise GalleryError(f"{path}: not a gallery (an SQLite file of another program)")
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version = schema_version(connection)
     if version > schema.SCHEMA_VERSION or version < 1:
         raise GalleryError(
             f"{path}: schema version {version} is unknown, this program reads 1 to"
             f" {schema.SCHEMA_VERSION}"
         )
-    if version == schema.SCHEMA_VERSION:
-        return
-    if read_only:
+    if schema.found_tables(connection) != schema.expected_tables(version):
         raise GalleryError(
-            f"{path}: schema version {version} must be migrated to {schema.SCHEMA_VERSION}: open it"
-            " for writing once"
+            f"{path}: damaged gallery: its tables are not those of schema version {version}"
         )
-    connection.execute("BEGIN IMMEDIATE")
-    schema.migrate(connection, version)
-    connection.execute("COMMIT")
 
 
 def _is_busy(error: EdgeError) -> bool:

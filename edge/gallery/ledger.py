@@ -1,63 +1,45 @@
-"""The one row that says what a gallery is and how much it holds, and the transactions around it."""
+"""Transactions of a gallery: read one committed state, or commit a change and acknowledge it."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.errors import GalleryError
-from edge.gallery import rows
+from edge.errors import GalleryError, OutputError
 from edge.gallery.connection import sqlite_errors
-
-
-@dataclass(slots=True)
-class Meta:
-    """The one row of ``meta``, in the order of META_COLUMNS."""
-
-    gallery_id: str
-    tower: str
-    dim: int
-    precision: str
-    created_at: str
-    last_seq: int
-    sku_count: int
-    reference_count: int
-
-    @property
-    def version(self) -> str:
-        """The last change's sequence number and the gallery's id: ``152-3f9a1c20``."""
-        return f"{self.last_seq}-{self.gallery_id}"
+from edge.gallery.edit import Edit
+from edge.gallery.journal import Journal
+from edge.gallery.meta import Meta, read_meta, write_meta
+from edge.gallery.records import Change
+from edge.gallery.sidecar import write_marks
 
 
 class Ledger:
-    """Transactions of a gallery whose counts always agree with its rows."""
+    """Transactions of a gallery whose counts, sums and journal always agree with its rows."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, schema_version: int) -> None:
+        self.journal = Journal(path, connection)
         self._path = path
         self._connection = connection
+        self._schema_version = schema_version
+        self._edit: Edit | None = None
+        self.acknowledged: int | None = None
+        """The last change that the sidecar is known to hold."""
 
     def meta(self) -> Meta:
         """The verified meta row; GalleryError when it is damaged."""
         with sqlite_errors(self._path):
-            found = self._connection.execute(
-                f"SELECT {rows.META_COLUMNS}, checksum FROM meta"
-            ).fetchall()
-        if len(found) != 1:
-            raise GalleryError(f"{self._path}: damaged gallery: {len(found)} rows in meta")
-        return Meta(*rows.verify(found[0], f"{self._path}: meta"))
+            return read_meta(self._connection, self._path, self._schema_version)
 
-    def write(self, meta: Meta) -> None:
-        """Put ``meta`` in place of the row, within the open transaction."""
-        values = astuple(meta)
-        values = (*values, rows.checksum(values))
-        self._connection.execute(
-            f"INSERT OR REPLACE INTO meta (id, {rows.META_COLUMNS}, checksum)"
-            f" VALUES (1, {', '.join('?' * len(values))})",
-            values,
-        )
+    def history(self) -> tuple[Change, ...]:
+        """The changes that the journal still holds, oldest first; none in schema 1."""
+        if self._schema_version == 1:
+            return ()
+        with self.reading() as meta:
+            return self.journal.changes(meta.last_seq)
 
     @contextmanager
     def reading(self) -> Iterator[Meta]:
@@ -73,16 +55,66 @@ class Ledger:
                     self._connection.execute("ROLLBACK")
 
     @contextmanager
-    def writing(self) -> Iterator[Meta]:
-        """A transaction; what the caller changed in the meta row is written before it commits."""
+    def writing(self, kind: str, summary: str) -> Iterator[Edit]:
+        """One change, on disk and acknowledged when the context ends; nested uses join it.
+
+        Nothing is written where nothing was changed. Raises OutputError when the change is
+        committed but the sidecar cannot be written: it is then not acknowledged, though kept.
+        """
+        if self._edit is not None:
+            edit = self._edit
+            try:
+                yield edit
+            except BaseException:
+                edit.failed = True  # half a step may be done: the whole change must go
+                raise
+            return
         with sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 meta = self.meta()
-                yield meta
-                self.write(meta)
-                self._connection.execute("COMMIT")
-            except BaseException:
+                previous_seq = meta.last_seq
+                self._catch_up(meta)
+                self._edit = Edit(self._path, self._connection, meta, kind, now())
+                yield self._edit
+                change = self._finish(self._edit, previous_seq, summary)
+            finally:
+                self._edit = None
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                raise
+        if change is not None:
+            self.acknowledge(meta, change.summary)
+
+    def acknowledge(self, meta: Meta, change: str) -> None:
+        """Write the sidecar: from here on, losing this state is an error."""
+        try:
+            write_marks(self._path, [meta.mark(change)])
+        except OutputError as error:
+            raise OutputError(
+                f"{self._path}: change {meta.last_seq} is stored but not acknowledged: {error}"
+            ) from error
+        self.acknowledged = meta.last_seq
+
+    def _catch_up(self, meta: Meta) -> None:
+        """At most one change is ever ahead of the sidecar."""
+        if self.acknowledged is not None and self.acknowledged < meta.last_seq:
+            self.acknowledge(meta, "caught up")
+
+    def _finish(self, edit: Edit, previous_seq: int, summary: str) -> Change | None:
+        if edit.failed:
+            raise GalleryError(f"{self._path}: {edit.kind}: a part of it failed, nothing is stored")
+        if not edit.steps:
+            return None
+        change = self.journal.append(
+            edit.meta, previous_seq, edit.kind, edit.at, summary, edit.steps
+        )
+        for seq, undone in edit.undone.items():
+            self.journal.mark_undone(seq, change.seq if undone else None)
+        write_meta(self._connection, edit.meta)
+        self._connection.execute("COMMIT")
+        return change
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

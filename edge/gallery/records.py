@@ -26,12 +26,19 @@ class Sku:
     names: Mapping[str, str] = field(default_factory=dict)
     category: tuple[str, ...] = ()
 
+    @property
+    def category_edges(self) -> tuple[tuple[str, str], ...]:
+        """Each level with the next finer one; a level that repeats its parent's name is no edge."""
+        pairs = zip(self.category, self.category[1:], strict=False)
+        return tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]))
+
     def __post_init__(self) -> None:
         _check_text("sku_id", self.sku_id)
         if self.brand is not None:
             _check_text("brand", self.brand)
         for level in self.category:
             _check_text("category level", level)
+        _check_path(self.category)
         for locale, name in self.names.items():
             _check_text(f"name in {locale}", name)
             if canonical_locale(locale) != locale:
@@ -43,6 +50,19 @@ class Sku:
 def _check_text(name: str, text: str) -> None:
     if not text or text != text.strip() or not text.isprintable():
         raise ValueError(f"{name} must be printable text, not empty or padded, got {text!r}")
+
+
+def _check_path(category: tuple[str, ...]) -> None:
+    passed: list[str] = []
+    for level in category:
+        if level in passed[:-1]:
+            below = passed[passed.index(level) + 1]
+            raise ValueError(
+                f"category {' > '.join(category)!r} runs in a circle: {level!r} is above {below!r}"
+                " and below it"
+            )
+        if level not in passed:
+            passed.append(level)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +15,22 @@ from edge.errors import GalleryError
 from edge.gallery.records import NewReference, Reference, Sku
 from edge.types import F32
 
-META_COLUMNS = "gallery_id, tower, dim, precision, created_at, last_seq, sku_count, reference_count"
-SKU_ROW = "sku_id, gtin, brand, names, category, seq, checksum"
+META_COLUMNS_1 = (
+    "gallery_id, tower, dim, precision, created_at, last_seq, sku_count, reference_count"
+)
+META_COLUMNS = f"{META_COLUMNS_1}, sku_sum, reference_sum"
+SKU_COLUMNS = "sku_id, gtin, brand, names, category, seq"
+SKU_ROW = f"{SKU_COLUMNS}, checksum"
 REFERENCE_COLUMNS = (
     "id, sku_id, vector, source, source_sha256, quality, created_at, seq, jpeg_checksum, checksum"
 )
 # the picture is last, so that SQLite need not read it for the columns before it
 REFERENCE_ROW = f"{REFERENCE_COLUMNS}, jpeg"
+REFERENCE_SKU, REFERENCE_SEQ = 1, 7  # places in REFERENCE_COLUMNS
+REMOVED_ROW = REFERENCE_ROW.replace("id, ", "id, removed_seq, ", 1)
+
+NOTHING = bytes(16)
+"""The sum of no checksums."""
 
 Row = Sequence[Any]
 
@@ -52,6 +62,44 @@ def verify(row: Row, what: str) -> Row:
     return values
 
 
+def verify_picture(jpeg: bytes, jpeg_checksum: bytes, what: str) -> None:
+    """GalleryError when a reference's picture is not the one its row was made with."""
+    if checksum([jpeg]) != jpeg_checksum:
+        raise GalleryError(f"{what}: the picture does not match its checksum")
+
+
+def plus(total: bytes, *checksums: bytes) -> bytes:
+    """The sum of checksums modulo 2**128: the same in any order, another one for other rows."""
+    return _total(_number(total) + sum(_number(c) for c in checksums))
+
+
+def minus(total: bytes, checksum_of_row: bytes) -> bytes:
+    """``plus`` taken back."""
+    return _total(_number(total) - _number(checksum_of_row))
+
+
+def _number(checksum_of_row: bytes) -> int:
+    return int.from_bytes(checksum_of_row, "little")
+
+
+def _total(value: int) -> bytes:
+    return (value % (1 << 128)).to_bytes(16, "little")
+
+
+def insert(connection: sqlite3.Connection, table: str, columns: str, values: Row) -> bytes:
+    """Insert ``values`` into ``columns`` and their checksum after them; the checksum.
+
+    A column ``id`` that is always 1 is not covered.
+    """
+    covered = values[1:] if table == "meta" else values
+    digest = checksum(covered)
+    marks = ", ".join("?" * (len(values) + 1))
+    connection.execute(
+        f"INSERT INTO {table} ({columns}, checksum) VALUES ({marks})", (*values, digest)
+    )
+    return digest
+
+
 def sku_values(sku: Sku, seq: int) -> tuple[Any, ...]:
     """``sku`` as the values of SKU_ROW without the checksum."""
     names = json.dumps(dict(sorted(sku.names.items())), ensure_ascii=False)
@@ -61,8 +109,12 @@ def sku_values(sku: Sku, seq: int) -> tuple[Any, ...]:
 
 def to_sku(row: Row, where: str) -> Sku:
     """A row of SKU_ROW as a record."""
-    sku_id, gtin, brand, names, category, _ = verify(row, f"{where}: SKU {row[0]!r}")
-    return Sku(sku_id, gtin, brand, json.loads(names), tuple(json.loads(category)))
+    what = f"{where}: SKU {row[0]!r}"
+    sku_id, gtin, brand, names, category, _ = verify(row, what)
+    try:
+        return Sku(sku_id, gtin, brand, json.loads(names), tuple(json.loads(category)))
+    except ValueError as error:
+        raise GalleryError(f"{what}: {error}") from error
 
 
 def vector_blob(vector: F32) -> bytes:
@@ -97,8 +149,7 @@ def to_reference(row: Row, dim: int, where: str) -> Reference:
     what = f"{where}: reference {row[0]}"
     values = verify(row[:-1], what)
     jpeg = row[-1]
-    if checksum([jpeg]) != values[-1]:
-        raise GalleryError(f"{what}: the picture does not match its checksum")
+    verify_picture(jpeg, values[-1], what)
     reference_id, sku_id, blob, source, sha256, quality, created_at, seq, _ = values
     vector = to_vector(blob, dim, what)
     return Reference(reference_id, sku_id, vector, jpeg, source, sha256, quality, created_at, seq)

@@ -2,227 +2,185 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from edge.errors import GalleryError
-from edge.gallery import connection as sqlite
-from edge.gallery import rows, schema
-from edge.gallery.ledger import Ledger, Meta
-from edge.gallery.records import (
-    NewReference,
-    Reference,
-    ReferenceSet,
-    Sku,
-    Snapshot,
-)
+from edge.gallery import undo
+from edge.gallery.connection import sqlite_errors
+from edge.gallery.ledger import now
+from edge.gallery.meta import Meta
+from edge.gallery.opening import Opened, create_file, open_to_read, open_to_write
+from edge.gallery.reader import GalleryReader
+from edge.gallery.records import Change, NewReference, Sku
 from edge.types import F32
 
 _NORM_TOLERANCE = 1e-3
 
 
-class GalleryStore:
+class GalleryStore(GalleryReader):
     """A gallery file that is open for reading, or by its one writer.
 
-    Every write is one transaction that is on disk when the call returns. All errors are
-    GalleryError (OutputError when the disk is full or read-only) with one line that names the
-    file.
+    Every change is one transaction: all of it or nothing, and on disk, in the database and in the
+    sidecar, when the call returns. All errors are GalleryError (OutputError when the disk is full
+    or read-only) with one line that names the file.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Used by ``create`` and ``open``; takes over the connection."""
-        self.path = path
-        self._connection = connection
-        self._ledger = Ledger(path, connection)
-        meta = self._ledger.meta()
-        self.tower, self.dim, self.precision = meta.tower, meta.dim, meta.precision
-        self.created_at = meta.created_at
+    def __init__(self, path: Path, opened: Opened) -> None:
+        """Used by ``create`` and ``open``; takes over the open file."""
+        self._opened = opened
+        super().__init__(path, opened.connection)
+        self.recovery = opened.recovery
+        """What opening it for writing has put in order."""
+        self._writer = opened.lock is not None
+        if self._writer:
+            self._ledger.acknowledged = self.last_seq
 
     @classmethod
     def create(cls, path: Path, *, tower: str, dim: int, precision: str) -> Self:
         """An empty gallery for vectors of length ``dim`` from the tower with this fingerprint."""
-        connection = sqlite.create(path)
-        meta = Meta(secrets.token_hex(4), tower, dim, precision, _now(), 0, 0, 0)
-        try:
-            with sqlite.sqlite_errors(path):
-                connection.execute("BEGIN IMMEDIATE")
-                schema.migrate(connection, 0)
-                Ledger(path, connection).write(meta)
-                connection.execute("COMMIT")
-            return cls(path, connection)
-        except BaseException:
-            connection.close()
-            raise
+        create_file(path, Meta(secrets.token_hex(4), tower, dim, precision, now(), 0, 0, 0))
+        return cls.open(path, read_only=False)
 
     @classmethod
-    def open(cls, path: Path, *, tower: str | None = None, read_only: bool = True) -> Self:
-        """Open a gallery; with ``tower``, only when that tower made its vectors."""
-        connection = sqlite.connect(path, read_only=read_only)
+    def open(
+        cls,
+        path: Path,
+        *,
+        tower: str | None = None,
+        read_only: bool = True,
+        check_tail: bool = True,
+    ) -> Self:
+        """Open a gallery; with ``tower``, only when that tower made its vectors.
+
+        A gallery that lost acknowledged changes is refused; ``check_tail=False`` reads what is
+        left of one (only to repair it). One writer at a time: GalleryError names who it is.
+        """
+        opened = open_to_read(path, check_tail=check_tail) if read_only else open_to_write(path)
         try:
-            store = cls(path, connection)
+            store = cls(path, opened)
             if tower is not None and tower != store.tower:
                 raise GalleryError(
                     f"{path}: made with image tower {store.tower}, the bundle has {tower}: build"
                     " the gallery again"
                 )
         except BaseException:
-            connection.close()
+            opened.close()
             raise
         return store
 
-    @property
-    def version(self) -> str:
-        """The last change's sequence number and the gallery's id: ``152-3f9a1c20``."""
-        return self._ledger.meta().version
+    @contextmanager
+    def change(self, kind: str, summary: str) -> Iterator[None]:
+        """All writes within are one change: committed together at the end, undone together.
+
+        An error within, also one that is caught there, takes all of it back.
+        """
+        with self._ledger.writing(kind, summary):
+            yield
 
     def add_sku(self, sku: Sku) -> None:
         """Enrol a product; refuses a ``sku_id`` or GTIN that is there already."""
         self.add_skus([sku])
 
     def add_skus(self, skus: Sequence[Sku]) -> None:
-        """Enrol products, all or none."""
-        with self._ledger.writing() as meta:
-            for sku in skus:
-                meta.last_seq += 1
-                meta.sku_count += 1
-                values = rows.sku_values(sku, meta.last_seq)
-                try:
-                    self._insert("skus", rows.SKU_ROW, (*values, rows.checksum(values)))
-                except sqlite3.IntegrityError as error:
-                    taken = f"GTIN {sku.gtin}" if "skus_by_gtin" in str(error) else "its id"
-                    raise GalleryError(
-                        f"{self.path}: SKU {sku.sku_id!r}: {taken} is enrolled already"
-                    ) from error
+        """Enrol products; refuses ids and GTINs that are there, and circles of categories."""
+        with self._ledger.writing(
+            "add_skus", _several("SKU", [sku.sku_id for sku in skus])
+        ) as edit:
+            edit.add_skus(skus)
+
+    def update_sku(self, sku: Sku) -> None:
+        """Replace all that is known about the product of this id."""
+        with self._ledger.writing("update_sku", f"SKU {sku.sku_id!r}") as edit:
+            edit.update_sku(sku)
+
+    def remove_skus(self, sku_ids: Sequence[str]) -> None:
+        """Remove products together with all their references."""
+        sku_ids = list(dict.fromkeys(sku_ids))
+        with self._ledger.writing("remove_skus", _several("SKU", sku_ids)) as edit:
+            edit.remove_skus(sku_ids)
 
     def add_references(self, references: Sequence[NewReference]) -> tuple[int, ...]:
-        """Enrol pictures, all or none; their new ids, which are never used again."""
+        """Enrol pictures; their new ids, which are never used for another picture."""
         for reference in references:
             self._check(reference)
-        ids = []
-        with self._ledger.writing() as meta:
-            for new in references:
-                meta.last_seq += 1
-                meta.reference_count += 1
-                ids.append(meta.last_seq)
-                values = rows.reference_values(new, meta.last_seq, _now())
-                row = (*values, rows.checksum(values), new.jpeg)
-                try:
-                    self._insert('"references"', rows.REFERENCE_ROW, row)
-                except sqlite3.IntegrityError as error:
-                    raise GalleryError(
-                        f"{self.path}: {new.source}: no SKU {new.sku_id!r} to enrol it for"
-                    ) from error
-        return tuple(ids)
+        skus = list(dict.fromkeys(reference.sku_id for reference in references))
+        summary = f"{len(references)} for {_several('SKU', skus)}"
+        with self._ledger.writing("add_references", summary) as edit:
+            return edit.add_references(references)
 
-    def skus(self) -> tuple[Sku, ...]:
-        """All products, sorted by id."""
-        with self._ledger.reading() as meta:
-            cursor = self._connection.execute(f"SELECT {rows.SKU_ROW} FROM skus")
-            skus = [rows.to_sku(row, str(self.path)) for row in cursor]
-            self._check_count("SKUs", len(skus), meta.sku_count)
-        return tuple(sorted(skus, key=lambda sku: sku.sku_id))
+    def remove_references(self, reference_ids: Sequence[int]) -> None:
+        """Remove pictures; their SKUs stay."""
+        ids = _plain(reference_ids)
+        with self._ledger.writing("remove_references", _several("reference", ids)) as edit:
+            edit.remove_references(ids)
 
-    def references(self) -> Iterator[Reference]:
-        """All references with their pictures, one at a time, by id."""
-        with sqlite.sqlite_errors(self.path):
-            cursor = self._connection.execute(
-                f'SELECT {rows.REFERENCE_ROW} FROM "references" ORDER BY id'
-            )
-            for row in cursor:
-                yield rows.to_reference(row, self.dim, str(self.path))
+    def relabel(self, reference_ids: Sequence[int], sku_id: str) -> None:
+        """Give pictures to another product."""
+        ids = _plain(reference_ids)
+        summary = f"{_several('reference', ids)} to SKU {sku_id!r}"
+        with self._ledger.writing("relabel", summary) as edit:
+            edit.relabel(ids, sku_id)
 
-    def vectors(self) -> ReferenceSet:
-        """All vectors, each row verified; the pictures are not read."""
-        return self.snapshot().references
+    def merge(self, from_sku: str, into_sku: str) -> None:
+        """Give all pictures of one product to another, and remove the one."""
+        if from_sku == into_sku:
+            raise GalleryError(f"{self.path}: SKU {from_sku!r} cannot be merged into itself")
+        with self._ledger.writing("merge", f"SKU {from_sku!r} into {into_sku!r}") as edit:
+            edit.merge(from_sku, into_sku)
 
-    def snapshot(self) -> Snapshot:
-        """Version, SKUs and vectors of one committed state."""
-        with self._ledger.reading() as meta:
-            skus = self.skus()
-            return Snapshot(meta.version, meta.last_seq, skus, self._vectors(meta, skus))
+    def undo(self) -> Change:
+        """Take back the last change that still stands; what it was. Repeat it to go further back.
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """All reads within see one committed state."""
-        with self._ledger.reading():
-            yield
+        Itself a change, which ``redo`` takes back. Raises GalleryError when nothing is left.
+        """
+        target = undo.to_undo(self.history())
+        if target is None:
+            raise GalleryError(f"{self.path}: there is nothing to undo")
+        self._revert("undo", target, {target.seq: True})
+        return target
 
-    def structural_problems(self) -> Iterator[str]:
-        """What SQLite itself finds wrong with the file's pages, indices and foreign keys."""
-        for pragma in ("integrity_check(20)", "foreign_key_check"):
-            try:
-                found = [tuple(row) for row in self._connection.execute(f"PRAGMA {pragma}")]
-            except sqlite3.Error as error:
-                found = [(str(error),)]
-            for row in found:
-                if row != ("ok",):
-                    yield f"{self.path}: {', '.join(str(value) for value in row)}"
+    def redo(self) -> Change:
+        """Do again what the last ``undo`` took back; what it was.
+
+        Raises GalleryError when there is none, or when something else was changed since.
+        """
+        found = undo.to_redo(self.history())
+        if found is None:
+            raise GalleryError(f"{self.path}: there is nothing to redo")
+        undoing, target = found
+        self._revert("redo", undoing, {undoing.seq: True, target.seq: False})
+        return target
+
+    def compact(self) -> int:
+        """Give the space of removed rows back to the disk; the number of bytes.
+
+        Needs as much free space as the gallery takes. A crash leaves it as it was.
+        """
+        before = self.path.stat().st_size
+        with sqlite_errors(self.path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before - self.path.stat().st_size
 
     def close(self) -> None:
-        """Fold the journal into the file and close it; what was opened is not usable any more."""
-        try:
-            writer = not self._connection.execute("PRAGMA query_only").fetchone()[0]
-            if writer:
+        """Fold the write-ahead log into the file, close it, and let the next writer in."""
+        with contextlib.suppress(sqlite3.Error):  # else it is read at the next start
+            if self._writer:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            pass  # the journal stays beside the file and is read at the next start
-        finally:
-            self._connection.close()
+        self._opened.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _vectors(self, meta: Meta, skus: tuple[Sku, ...]) -> ReferenceSet:
-        index_of = {sku.sku_id: i for i, sku in enumerate(skus)}
-        n = meta.reference_count
-        ids, sku_index = np.zeros(n, np.int64), np.zeros(n, np.int32)
-        vectors = np.zeros((n, self.dim), np.float32)
-        digest = hashlib.sha256()
-        count = 0
-        cursor = self._connection.execute(
-            f'SELECT {rows.REFERENCE_COLUMNS} FROM "references" ORDER BY id'
-        )
-        for row in cursor:
-            what = f"{self.path}: reference {row[0]}"
-            reference_id, sku_id, blob, *_ = rows.verify(row, what)
-            if sku_id not in index_of:
-                raise GalleryError(f"{what}: its SKU {sku_id!r} is missing")
-            if count < n:
-                ids[count], sku_index[count] = reference_id, index_of[sku_id]
-                vectors[count] = rows.to_vector(blob, self.dim, what)
-            digest.update(row[-1])
-            count += 1
-        self._check_count("references", count, n)
-        if np.any(np.diff(ids) <= 0):
-            raise GalleryError(f"{self.path}: damaged gallery: references out of order")
-        return ReferenceSet(ids, sku_index, vectors, digest.hexdigest())
-
-    def _insert(self, table: str, columns: str, values: tuple[object, ...]) -> None:
-        marks = ", ".join("?" * len(values))
-        self._connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
-
-    def _check_count(self, what: str, found: int, expected: int) -> None:
-        if found != expected:
-            raise GalleryError(
-                f"{self.path}: damaged gallery: {found} {what} found, {expected} were enrolled"
-            )
+    def _revert(self, kind: str, change: Change, undone: dict[int, bool]) -> None:
+        with self._ledger.writing(kind, f"{change.seq}: {change.kind}: {change.summary}") as edit:
+            edit.revert(self._ledger.journal.steps(change.seq))
+            edit.undone.update(undone)
 
     def _check(self, reference: NewReference) -> None:
         vector: F32 = reference.vector
@@ -238,5 +196,14 @@ class GalleryStore:
             raise GalleryError(f"{where}: the reference's picture is not a JPEG")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _plain(ids: Sequence[int]) -> list[int]:
+    """Each id once, as Python's own int, which SQLite and JSON know."""
+    return list(dict.fromkeys(int(i) for i in ids))
+
+
+def _several(what: str, names: Sequence[object]) -> str:
+    """``SKU 'a'``, or ``3 SKUs ('a', 'b', …)``."""
+    if len(names) == 1:
+        return f"{what} {names[0]!r}"
+    shown = ", ".join(repr(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names)} {what}s" + (f" ({shown})" if names else "")

@@ -1,0 +1,189 @@
+"""A gallery file as a reader sees it: one committed state at a time, every row verified."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from edge.errors import GalleryError
+from edge.gallery import rows
+from edge.gallery.connection import schema_version, sqlite_errors
+from edge.gallery.following import read_changes
+from edge.gallery.ledger import Ledger
+from edge.gallery.meta import Meta
+from edge.gallery.records import Change, Changes, Reference, ReferenceSet, Sku, Snapshot
+
+
+class GalleryReader:
+    """An open gallery. All errors are GalleryError with one line that names the file."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Takes over the connection."""
+        self.path = path
+        self._connection = connection
+        with sqlite_errors(path):
+            self._schema_version = schema_version(connection)
+        self._ledger = Ledger(path, connection, self._schema_version)
+        meta = self._ledger.meta()
+        self.gallery_id, self.tower, self.dim = meta.gallery_id, meta.tower, meta.dim
+        self.precision, self.created_at = meta.precision, meta.created_at
+
+    @property
+    def version(self) -> str:
+        """The last change's sequence number and the gallery's id: ``152-3f9a1c20``."""
+        return self._ledger.meta().version
+
+    @property
+    def last_seq(self) -> int:
+        """The last change's sequence number."""
+        return self._ledger.meta().last_seq
+
+    def skus(self) -> tuple[Sku, ...]:
+        """All products, sorted by id."""
+        with self._ledger.reading() as meta:
+            skus, total = [], rows.NOTHING
+            for row in self._connection.execute(f"SELECT {rows.SKU_ROW} FROM skus"):
+                skus.append(rows.to_sku(row, str(self.path)))
+                total = rows.plus(total, row[-1])
+            self._check_whole("SKUs", len(skus), meta.sku_count, total, meta.sku_sum)
+        return tuple(sorted(skus, key=lambda sku: sku.sku_id))
+
+    def references(self, sku_id: str | None = None) -> Iterator[Reference]:
+        """All references, or those of one SKU, with their pictures, one at a time, by id."""
+        where, values = ("", ()) if sku_id is None else ("WHERE sku_id = ?", (sku_id,))
+        with sqlite_errors(self.path):
+            cursor = self._connection.execute(
+                f'SELECT {rows.REFERENCE_ROW} FROM "references" {where} ORDER BY id', values
+            )
+            for row in cursor:
+                yield rows.to_reference(row, self.dim, str(self.path))
+
+    def same_picture(self, source_sha256: str) -> dict[int, str]:
+        """The SKU, by reference id, of every reference made from this very file."""
+        with sqlite_errors(self.path):
+            found = self._connection.execute(
+                'SELECT id, sku_id FROM "references" WHERE source_sha256 = ? ORDER BY id',
+                (source_sha256,),
+            )
+            return dict(found.fetchall())
+
+    def vectors(self) -> ReferenceSet:
+        """All vectors, each row verified; the pictures are not read."""
+        return self.snapshot().references
+
+    def snapshot(self) -> Snapshot:
+        """Version, SKUs and vectors of one committed state."""
+        with self._ledger.reading() as meta:
+            skus = self.skus()
+            return Snapshot(meta.version, meta.last_seq, skus, self._vectors(meta, skus))
+
+    def changes_since(self, seq: int) -> Changes | None:
+        """What differs between the state after change ``seq`` and the latest, vectors verified.
+
+        None where that cannot be told and the reader must take a new ``snapshot``: the journal
+        does not reach back to ``seq``, ``seq`` lies ahead of this file, or too much has changed.
+        """
+        with self._ledger.reading() as meta:
+            if self._schema_version == 1:
+                return None
+            return read_changes(self.path, self._connection, self._ledger.journal, meta, seq)
+
+    def history(self) -> tuple[Change, ...]:
+        """The changes that the journal still holds, oldest first; none in schema 1."""
+        return self._ledger.history()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All reads within see one committed state."""
+        with self._ledger.reading():
+            yield
+
+    def structural_problems(self) -> Iterator[str]:
+        """What SQLite itself finds wrong with the file's pages, indices and foreign keys."""
+        for pragma in ("integrity_check(20)", "foreign_key_check"):
+            try:
+                found = [tuple(row) for row in self._connection.execute(f"PRAGMA {pragma}")]
+            except sqlite3.Error as error:
+                found = [(str(error),)]
+            for row in found:
+                if row != ("ok",):
+                    yield f"{self.path}: {', '.join(str(value) for value in row)}"
+        try:
+            self._check_edges(self.skus())
+            self.history()
+        except GalleryError as error:
+            yield str(error)
+
+    def close(self) -> None:
+        """Close the file; what was opened is not usable any more."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _vectors(self, meta: Meta, skus: tuple[Sku, ...]) -> ReferenceSet:
+        index_of = {sku.sku_id: i for i, sku in enumerate(skus)}
+        n = meta.reference_count
+        ids, sku_index = np.zeros(n, np.int64), np.zeros(n, np.int32)
+        vectors = np.zeros((n, self.dim), np.float32)
+        digest = hashlib.sha256()
+        checksums: list[bytes] = []
+        cursor = self._connection.execute(
+            f'SELECT {rows.REFERENCE_COLUMNS} FROM "references" ORDER BY id'
+        )
+        for row in cursor:
+            what = f"{self.path}: reference {row[0]}"
+            reference_id, sku_id, blob, *_ = rows.verify(row, what)
+            if sku_id not in index_of:
+                raise GalleryError(f"{what}: its SKU {sku_id!r} is missing")
+            count = len(checksums)
+            if count < n:
+                ids[count], sku_index[count] = reference_id, index_of[sku_id]
+                vectors[count] = rows.to_vector(blob, self.dim, what)
+            digest.update(row[-1])
+            checksums.append(row[-1])
+        total = rows.plus(rows.NOTHING, *checksums)
+        self._check_whole("references", len(checksums), n, total, meta.reference_sum)
+        if np.any(np.diff(ids) <= 0):
+            raise GalleryError(f"{self.path}: damaged gallery: references out of order")
+        return ReferenceSet(ids, sku_index, vectors, digest.hexdigest())
+
+    def _check_whole(
+        self, what: str, found: int, expected: int, total: bytes, expected_total: bytes
+    ) -> None:
+        if found != expected:
+            raise GalleryError(
+                f"{self.path}: damaged gallery: {found} {what} found, {expected} were enrolled"
+            )
+        if total != expected_total and self._schema_version > 1:
+            raise GalleryError(
+                f"{self.path}: damaged gallery: its {what} are not those that were enrolled last"
+            )
+
+    def _check_edges(self, skus: Sequence[Sku]) -> None:
+        if self._schema_version == 1:
+            return
+        expected: dict[tuple[str, str], int] = {}
+        for sku in skus:
+            for edge in sku.category_edges:
+                expected[edge] = expected.get(edge, 0) + 1
+        found = self._connection.execute("SELECT parent, child, skus FROM category_edges")
+        if {(parent, child): count for parent, child, count in found} != expected:
+            raise GalleryError(
+                f"{self.path}: damaged gallery: its categories are not counted right"
+            )
