@@ -121,12 +121,71 @@ class TowerSpec(_Model):
     provenance: Provenance
 
 
+class ProbabilityModel(_Model):
+    """How probable it is that an answer is right: 1 / (1 + exp(-(bias + a * s + b * m))).
+
+    ``s`` is the evidence for the best SKU, ``m`` its margin over the best SKU for which the answer
+    would be wrong, both cut to the range that calibration saw. Neither weight is negative, so that
+    more similarity or more margin never lowers the probability.
+    """
+
+    bias: float
+    similarity: Annotated[float, Field(ge=0.0)]
+    margin: Annotated[float, Field(ge=0.0)]
+    similarity_range: tuple[float, float]
+    margin_range: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ProbabilityModel:
+        for name in ("similarity_range", "margin_range"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must not decrease, got {(low, high)}")
+        return self
+
+
+class AnswerPoint(_Model):
+    """When answers of one kind are given, and how right they were on the calibration data.
+
+    An answer is given at a probability of at least ``accept`` and a similarity of at least
+    ``min_similarity``; with ``accept`` None never, because ``target`` could not be certified.
+    ``precision_low`` is the lower end of the one-sided 95% Clopper-Pearson interval of
+    ``right`` out of ``answers``.
+    """
+
+    model: ProbabilityModel
+    accept: Unit | None
+    min_similarity: Annotated[float, Field(ge=-1.0, le=1.0)]
+    target: Unit
+    answers: int = Field(ge=0)
+    right: int = Field(ge=0)
+    precision_low: Unit
+
+
+class Calibration(_Model):
+    """The answers of one tower at one precision, calibrated: the SKU, and each category level.
+
+    ``levels`` is from the coarsest on; deeper levels than these are told only with their SKU.
+    """
+
+    sku: AnswerPoint
+    levels: tuple[AnswerPoint, ...] = ()
+
+
 class OperatingPoint(_Model):
-    """When a match is accepted at one precision, and how that was measured."""
+    """When a match is accepted at one precision, and how that was measured.
+
+    ``views``: the evidence for a SKU is the mean similarity of this many of its best references (of
+    all, where it has fewer). Without ``calibration`` a SKU is accepted at ``similarity`` and
+    ``margin``, and probabilities are not known; with it, these two are lower limits beside it, and
+    ``category_similarity`` is not used.
+    """
 
     similarity: Annotated[float, Field(ge=-1.0, le=1.0)]
     margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
     category_similarity: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    views: int = Field(default=1, ge=1, le=16)
+    calibration: Calibration | None = None
     measured: str = Field(min_length=1)
 
 

@@ -8,28 +8,34 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GalleryError
-from edge.manifest import OperatingPoint
+from edge.gallery.decision import UNKNOWN, deepest, probabilities
+from edge.gallery.evidence import LOWEST, Evidence, gather
+from edge.gallery.hierarchy import Hierarchy
+from edge.manifest import Calibration, OperatingPoint
 from edge.types import F32, I32, I64, Candidate, Matches, Neighbors
 
 MAX_NEIGHBORS = 256
 """Bound on the neighbours of a crop for further candidates; a margin gets all that it needs."""
 
-_LOWEST = -1.0  # of any cosine
-
 
 class Matcher:
     """Turns nearest references into SKUs at one operating point. Holds no state between calls.
 
-    A SKU's similarity is that of its best reference: a facing looks like one view of its product,
-    and a further view must not lower the score. ``margin`` is the best SKU's similarity minus that
-    of the best other SKU; where the gallery has no other SKU, minus the lowest cosine, -1; where
-    fewer than ``k`` neighbours were searched and all are of one SKU, minus the last neighbour's
-    similarity, which no unseen SKU exceeds.
+    A SKU's similarity is the mean of its best ``views`` references, as the operating point says.
+    ``margin`` is the best SKU's similarity minus that of the best other SKU; where the gallery has
+    no other SKU, minus the lowest cosine, -1; where fewer than ``k`` neighbours were searched and
+    all are of one SKU, minus the last neighbour's similarity, which no unseen SKU exceeds.
 
-    A SKU is accepted when similarity and margin reach the operating point and no other SKU is
-    exactly as similar; its category is then its full path. Otherwise, where the operating point
-    has a ``category_similarity`` and the best similarity reaches it, the category is the common
-    beginning of the paths of all SKUs found within ``margin`` of the best; otherwise it is empty.
+    With a calibration, a SKU is accepted when it is probable enough; otherwise the category is the
+    deepest level of the best SKU's path that is probable enough; otherwise the crop is unknown. The
+    probability is that of the answer given, and for an unknown crop that of its best SKU.
+
+    Without one, a SKU is accepted when similarity and margin reach the operating point, and the
+    probability is NaN. Otherwise, where the operating point has a ``category_similarity`` and the
+    best similarity reaches it, the category is the common beginning of the paths of all SKUs found
+    within ``margin`` of the best.
+
+    No SKU is accepted while another is exactly as similar. An accepted SKU's category is its path.
     """
 
     def __init__(
@@ -52,10 +58,11 @@ class Matcher:
         self._reference_sku = reference_sku
         self._point = operating_point
         self._top_k = top_k
-        views = (
-            np.sort(np.bincount(reference_sku))[::-1] if len(reference_sku) else np.zeros(1, int)
-        )
-        self._enrolled_skus = int(np.count_nonzero(views))
+        self._views = np.bincount(reference_sku, minlength=len(self._sku_ids))
+        calibration = operating_point.calibration
+        depth = len(calibration.levels) if calibration is not None else 0
+        self._hierarchy = Hierarchy(self._categories, self._views > 0, depth)
+        views = np.sort(self._views)[::-1] if len(self._views) else np.zeros(1, int)
         for_candidates = min(int(views[: top_k - 1].sum()) + 1, MAX_NEIGHBORS)
         for_margin = int(views[0]) + 1
         self._k = max(1, min(max(for_candidates, for_margin), len(reference_ids)))
@@ -73,47 +80,42 @@ class Matcher:
 
         Without any neighbour the similarity is -1, the margin 0 and the SKU unknown.
         """
-        sku, similarity = self._per_sku(neighbors)
-        found = sku >= 0
-        best = np.where(found[:, 0], similarity[:, 0], np.float32(_LOWEST))
-        margin = np.where(found[:, 0], best - self._best_other(neighbors, sku, similarity), 0.0)
-        margin = margin.astype(np.float32)
-        accepted = found[:, 0] & (best >= self._point.similarity)
-        accepted &= (margin >= self._point.margin) & (margin > 0)
+        evidence, margins = self.measure(neighbors)
+        found = evidence.sku[:, 0] >= 0
+        best = np.where(found, evidence.score[:, 0], LOWEST).astype(np.float32)
+        margin = np.where(found, margins[:, -1], np.float32(0.0)).astype(np.float32)
+        enough = found & (best >= self._point.similarity)
+        enough &= (margin >= self._point.margin) & (margin > 0)
+        calibration = self._point.calibration
+        if calibration is None:
+            accepted = enough
+            category = self._shared_categories(evidence, best, accepted)
+            chance = np.full(len(best), np.nan, np.float32)
+        else:
+            level, chance = _answers(calibration, best, margins, enough)
+            accepted = level == len(calibration.levels)
+            category = self._cut_categories(evidence.sku[:, 0], level)
         return Matches(
             sku_id=tuple(
                 self._sku_ids[i] if ok else None
-                for i, ok in zip(sku[:, 0].tolist(), accepted.tolist(), strict=True)
+                for i, ok in zip(evidence.sku[:, 0].tolist(), accepted.tolist(), strict=True)
             ),
-            category=self._categories_of(sku, similarity, best, accepted),
-            similarity=best.astype(np.float32),
+            category=category,
+            similarity=best,
             margin=margin,
-            probability=np.full(len(best), np.nan, np.float32),
-            top=self._top(sku, similarity),
+            probability=chance,
+            top=self._top(evidence),
         )
 
-    def _per_sku(self, neighbors: Neighbors) -> tuple[I64, F32]:
-        """SKU indices ``(N, k)``, each once at its best similarity, best first; -1 at the end."""
-        ids, similarity = neighbors.reference_id, neighbors.similarity
-        if ids.shape[1] == 0:
-            ids = np.full((len(ids), 1), -1, np.int64)
-            similarity = np.full(ids.shape, -np.inf, np.float32)
+    def measure(self, neighbors: Neighbors) -> tuple[Evidence, F32]:
+        """What a decision rests on: evidence by SKU, and margins by level, the SKU's own last."""
+        ids = neighbors.reference_id
+        owner = np.full(ids.shape, -1, np.int64)
         real = ids >= 0
-        sku = np.full(ids.shape, -1, np.int64)
         if real.any():
-            sku[real] = self._sku_of(ids[real])
-        # the first of each SKU in its row: equal SKUs are neighbours in a stable order by SKU
-        order = np.argsort(sku, axis=1, kind="stable")
-        grouped = np.take_along_axis(sku, order, axis=1)
-        repeated = np.zeros(ids.shape, bool)
-        repeated[:, 1:] = grouped[:, 1:] == grouped[:, :-1]
-        keep = np.zeros(ids.shape, bool)
-        np.put_along_axis(keep, order, ~repeated, axis=1)
-        keep &= real
-        front = np.argsort(~keep, axis=1, kind="stable")
-        sku = np.take_along_axis(np.where(keep, sku, -1), front, axis=1)
-        kept = np.where(keep, similarity, np.float32(-np.inf)).astype(np.float32)
-        return sku, np.take_along_axis(kept, front, axis=1)
+            owner[real] = self._sku_of(ids[real])
+        evidence = gather(neighbors, owner, self._views, self._point.views)
+        return evidence, self._hierarchy.margins(evidence)
 
     def _sku_of(self, ids: I64) -> I64:
         at = np.searchsorted(self._reference_ids, ids)
@@ -122,23 +124,24 @@ class Matcher:
             raise GalleryError("the index holds a reference that the gallery does not: rebuild it")
         return self._reference_sku[at].astype(np.int64)
 
-    def _best_other(self, neighbors: Neighbors, sku: I64, similarity: F32) -> F32:
-        """Similarity ``(N,)`` of the best other SKU, or the bound on it that is known."""
-        bound = np.full(len(sku), _LOWEST, np.float32)
-        if self._enrolled_skus > 1 and neighbors.similarity.shape[1]:
-            last = np.where(neighbors.reference_id >= 0, neighbors.similarity, np.inf).min(axis=1)
-            bound = np.where(np.isfinite(last), last, bound).astype(np.float32)
-        if sku.shape[1] < 2:
-            return bound
-        other: F32 = np.where(sku[:, 1] >= 0, similarity[:, 1], bound).astype(np.float32)
-        return other
+    def _cut_categories(self, sku: I64, level: I64) -> tuple[tuple[str, ...], ...]:
+        depth = self._hierarchy.depth
+        return tuple(
+            ()
+            if answer == UNKNOWN
+            else self._categories[i][: answer + 1]
+            if answer < depth
+            else self._categories[i]
+            for i, answer in zip(sku.tolist(), level.tolist(), strict=True)
+        )
 
-    def _categories_of(
-        self, sku: I64, similarity: F32, best: F32, accepted: npt.NDArray[np.bool_]
+    def _shared_categories(
+        self, evidence: Evidence, best: F32, accepted: npt.NDArray[np.bool_]
     ) -> tuple[tuple[str, ...], ...]:
         certain = self._point.category_similarity
         level = np.zeros(len(best), bool) if certain is None else best >= certain
-        band = (sku >= 0) & (similarity >= (best - np.float32(self._point.margin))[:, None])
+        sku = evidence.sku
+        band = (sku >= 0) & (evidence.score >= (best - np.float32(self._point.margin))[:, None])
         paths: list[tuple[str, ...]] = []
         for row in range(len(best)):
             if accepted[row]:
@@ -149,9 +152,11 @@ class Matcher:
                 paths.append(())
         return tuple(paths)
 
-    def _top(self, sku: I64, similarity: F32) -> tuple[tuple[Candidate, ...], ...]:
+    def _top(self, evidence: Evidence) -> tuple[tuple[Candidate, ...], ...]:
         rows = zip(
-            sku[:, : self._top_k].tolist(), similarity[:, : self._top_k].tolist(), strict=True
+            evidence.sku[:, : self._top_k].tolist(),
+            evidence.score[:, : self._top_k].tolist(),
+            strict=True,
         )
         return tuple(
             tuple(
@@ -161,6 +166,18 @@ class Matcher:
             )
             for skus, values in rows
         )
+
+
+def _answers(
+    calibration: Calibration, best: F32, margins: F32, enough: npt.NDArray[np.bool_]
+) -> tuple[I64, F32]:
+    """The level answered ``(N,)``, -1 for none, and the probability ``(N,)`` of that answer."""
+    each = probabilities(calibration, best, margins)
+    usable = margins.copy()
+    usable[~enough, -1] = np.nan
+    level = deepest(calibration, best, usable, each)
+    told = np.where(level == UNKNOWN, margins.shape[1] - 1, level)
+    return level, np.take_along_axis(each, told[:, None], axis=1)[:, 0]
 
 
 def common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
