@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from edge import console
-from edge.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -50,9 +49,15 @@ def detector(
     model: Annotated[Path, typer.Argument(help="ultralytics .pt, ONNX file, or a bundle.")],
     out: Annotated[Path | None, typer.Option(help="ONNX file to write.")] = None,
     size: Annotated[int, typer.Option(min=64, help="Input side in pixels.")] = 640,
+    end2end: Annotated[bool, typer.Option(help="Export YOLO26's one-to-one head.")] = False,
+    fp16: Annotated[bool, typer.Option(help="Also half precision, for GPUs.")] = False,
+    int8: Annotated[bool, typer.Option(help="Also 8 bits, for CPUs.")] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Photos for INT8's ranges; not those that measure.")
+    ] = None,
     evaluate: Annotated[
         list[Path] | None,
-        typer.Option(help="YOLO folder or rendered scenes to measure it on; repeatable."),
+        typer.Option(help="YOLO folder or rendered scenes to measure on; the first is the gate."),
     ] = None,
     photos: Annotated[int | None, typer.Option(min=1, help="Only the first photos.")] = None,
     scale: Annotated[str, typer.Option(help="whole, auto, tiles@FACTOR, …")] = "whole",
@@ -64,42 +69,44 @@ def detector(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Export a detector to ONNX for the device, measure it on labelled photos, or both."""
-    import tempfile
+    from export.detector_command import DetectorRequest, run_detector
 
-    from export.detector import export_detector
-    from export.detector_evaluation import evaluate_detector, open_detector, read_photos
-
-    if out is None and not evaluate:
-        raise ConfigError("nothing to do: give --out, --evaluate or both")
-    with tempfile.TemporaryDirectory() as folder, console.progress("photos") as progress:
-        path = model
-        if model.suffix == ".pt":
-            path = export_detector(model, out or Path(folder) / "detector.onnx", size=size)
-        rows = []
-        for place in evaluate or []:
-            labelled = read_photos(place, photos)
-            opened = open_detector(path, labelled, input_size=size)
-            given = {"confidence": confidence, "iou": iou}
-            changes = {key: value for key, value in given.items() if value is not None}
-            opened = type(opened)(opened.path, opened.spec.model_copy(update=changes))
-            rows.append(
-                evaluate_detector(
-                    opened, labelled, place, scale=scale, threads=threads, progress=progress
-                ).to_json()
-            )
+    precisions: list[Literal["fp16", "int8"]] = []
+    precisions += ["fp16"] if fp16 else []
+    precisions += ["int8"] if int8 else []
+    request = DetectorRequest(
+        model=model,
+        out=out,
+        size=size,
+        end2end=end2end,
+        precisions=tuple(precisions),
+        calibrate=calibrate,
+        evaluate=tuple(evaluate or ()),
+        photos=photos,
+        scale=scale,
+        confidence=confidence,
+        iou=iou,
+        threads=threads,
+    )
+    with console.progress("photos") as progress:
+        result = run_detector(request, progress)
     if as_json:
-        written = str(out) if out is not None else None
-        console.print_json({"model": str(model), "written": written, "evaluations": rows})
+        console.print_json(result)
         return
-    if out is not None:
-        print(out)
-    for row in rows:
-        at = row["at_confidence"]
-        print(
-            f"{row['folder']} ({row['photos']} photos, {row['facings']} facings, {row['scale']}): "
-            f"AP {row['ap']:.3f}, AP50 {row['ap50']:.3f}, AP75 {row['ap75']:.3f}, "
-            f"recall {row['recall50_300']:.3f} at 300 and {row['recall50_1000']:.3f} at 1000; "
-            f"at precision 0.90 recall {row['recall_at_precision']:.3f} "
-            f"(confidence {row['threshold']:.2f}); at confidence {at['confidence']:.2f} precision "
-            f"{at['precision']:.3f}, recall {at['recall']:.3f}"
-        )
+    for name, file in result["written"].items():
+        gate = ", ".join(f"{key} {value:g}" for key, value in result["gates"].get(name, {}).items())
+        print(f"{name}: {file}" + (f" ({gate})" if gate else ""))
+    for row in result["evaluations"]:
+        print(_line(row))
+
+
+def _line(row: dict[str, Any]) -> str:
+    at = row["at_confidence"]
+    return (
+        f"{row['folder']} ({row['photos']} photos, {row['facings']} facings, {row['scale']}): "
+        f"AP {row['ap']:.3f}, AP50 {row['ap50']:.3f}, AP75 {row['ap75']:.3f}, "
+        f"recall {row['recall50_300']:.3f} at 300 and {row['recall50_1000']:.3f} at 1000; "
+        f"at precision 0.90 recall {row['recall_at_precision']:.3f} "
+        f"(confidence {row['threshold']:.2f}); at confidence {at['confidence']:.2f} precision "
+        f"{at['precision']:.3f}, recall {at['recall']:.3f}"
+    )

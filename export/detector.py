@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
+from typing import Any
 
 from edge.errors import ConfigError
 
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 OPSET = 17
+MAX_DET = 1000
+"""Rows of an end-to-end head; the library's own 300 are fewer than the facings of a long shelf."""
 
 
-def export_detector(checkpoint: Path, out: Path, *, size: int = 640) -> Path:
-    """Write ``out`` (ONNX, input ``(n, 3, size, size) float32`` 0..1, output ``(n, 4 + nc, A)``).
+def export_detector(checkpoint: Path, out: Path, *, size: int = 640, end2end: bool = False) -> Path:
+    """Write ``out`` (ONNX, input ``(n, 3, size, size) float32`` 0..1).
 
-    The head's boxes are decoded in the graph (cx, cy, w, h in input pixels); suppression is left to
-    the device, which merges boxes over tiles as well.
+    YOLOv8, 11 and 26 give ``(n, 4 + nc, anchors)``: boxes decoded in the graph (cx, cy, w, h in
+    input pixels), suppression left to the device, which merges boxes over tiles as well. With
+    ``end2end`` the one-to-one head of YOLO26 gives ``(n, 1000, 6)``: x1, y1, x2, y2, score, class.
 
     Raises:
-        ConfigError: when the checkpoint is missing or holds no ultralytics detection model.
+        ConfigError: when the checkpoint is missing, holds no ultralytics detection model, has no
+            one-to-one head where one is asked for, or cannot take pictures of this size.
     """
     import torch
 
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: no such file")
-    try:
-        loaded = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    except Exception as error:  # torch and pickle raise many classes for a file that is none
-        raise ConfigError(f"{checkpoint}: not a torch checkpoint: {error!r}") from error
-    model = (loaded.get("ema") or loaded.get("model")) if isinstance(loaded, dict) else None
-    if model is None or type(model).__name__ != "DetectionModel":
-        raise ConfigError(f"{checkpoint}: holds no ultralytics detection model")
-    model = model.float().eval().fuse(verbose=False)
+    model = _load(checkpoint)
     head = model.model[-1]
-    head.export, head.format, head.dynamic = True, "onnx", False
+    if end2end and getattr(head, "one2one_cv2", None) is None:
+        raise ConfigError(f"{checkpoint}: has no one-to-one head, so it needs suppression")
+    head.end2end = end2end
+    model = model.fuse(verbose=False)
+    stride = int(head.stride.max())
+    if size % stride:
+        raise ConfigError(
+            f"{checkpoint}: the input side must be a multiple of {stride}, got {size}"
+        )
+    head.export, head.format, head.dynamic, head.max_det = True, "onnx", False, MAX_DET
     example = torch.zeros(1, 3, size, size)
-    with torch.no_grad():
+    temporary = out.with_suffix(".onnx.tmp")
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing and of the exporter's age
         predictions = model(example)  # also builds the anchor grid before it is traced
-        temporary = out.with_suffix(".onnx.tmp")
         torch.onnx.export(
             model,
             (example,),
@@ -52,6 +59,26 @@ def export_detector(checkpoint: Path, out: Path, *, size: int = 640) -> Path:
     _name_output_shape(temporary, tuple(predictions.shape[1:]))
     os.replace(temporary, out)
     return out
+
+
+def _load(checkpoint: Path) -> Any:
+    """The averaged model of a checkpoint where it has one, in FP32 and evaluation mode.
+
+    An ultralytics checkpoint is a pickled object, so only trusted files may be opened.
+    """
+    import torch
+
+    if not checkpoint.is_file():
+        raise ConfigError(f"{checkpoint}: no such file")
+    try:
+        loaded = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    except Exception as error:  # torch and pickle raise many classes for a file that is none
+        raise ConfigError(f"{checkpoint}: not a torch checkpoint: {error!r}") from error
+    model = (loaded.get("ema") or loaded.get("model")) if isinstance(loaded, dict) else None
+    kind = type(model).__name__
+    if model is None or kind != "DetectionModel":
+        raise ConfigError(f"{checkpoint}: holds no ultralytics detection model, but {kind}")
+    return model.float().eval()
 
 
 def _name_output_shape(path: Path, shape: tuple[int, ...]) -> None:

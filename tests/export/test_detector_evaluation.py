@@ -19,10 +19,8 @@ from export.detector_evaluation import (
 from tests.factories import CELLS, SHELF, squares, write_detector, write_picture
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two shelves of six squares with their labels."""
-    root = tmp_path_factory.mktemp("yolo")
+def write_shelves(root: Path) -> Path:
+    """Two shelves of six squares with their labels, as a YOLO folder."""
     lines = [
         f"0 {(column + 0.5) / CELLS} {(row + 0.5) / CELLS} {1 / CELLS} {1 / CELLS}"
         for row, column in SHELF
@@ -32,6 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "labels").mkdir(exist_ok=True)
         (root / "labels" / f"{name}.txt").write_text("\n".join(lines))
     return root
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shelves(tmp_path_factory.mktemp("yolo"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_the_command_measures_a_file_and_a_bundle(
         call = ["detector", str(model), "--evaluate", str(folder), "--photos", "1", "--json"]
         app(call, standalone_mode=False)
         told = json.loads(capsys.readouterr().out)
-        assert told["written"] is None
+        assert told["written"] == {}
         assert [row["facings"] for row in told["evaluations"]] == [6]
         assert told["evaluations"][0]["ap50"] == 1.0
     app([*call[:-1], "--confidence", "0.99"], standalone_mode=False)

@@ -1,0 +1,118 @@
+"""What `edge-export detector` does: export, other precisions behind their gates, evaluation."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.atomic import write_bytes
+from edge.errors import ConfigError
+from export.detector import export_detector
+from export.detector_evaluation import DetectorFile, evaluate_detector, open_detector, read_photos
+from export.detector_precision import write_precision
+from export.views import LabelledPhoto
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorRequest:
+    """Options of one call. `model` is an ultralytics .pt, an ONNX file or a bundle."""
+
+    model: Path
+    out: Path | None = None
+    size: int = 640
+    end2end: bool = False
+    precisions: tuple[Literal["fp16", "int8"], ...] = ()
+    calibrate: Path | None = None
+    evaluate: tuple[Path, ...] = ()
+    photos: int | None = None
+    scale: str = "whole"
+    confidence: float | None = None
+    iou: float | None = None
+    threads: int | None = None
+
+
+def run_detector(
+    request: DetectorRequest, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """What was written, the reports of the precisions, and a row an evaluated folder.
+
+    Raises:
+        ConfigError: when there is nothing to do, or a gate has no photos.
+        BundleError: when a head is not known or a precision does not hold its gate.
+    """
+    if request.out is None and not request.evaluate:
+        raise ConfigError("nothing to do: give --out, --evaluate or both")
+    if request.precisions and (request.out is None or not request.evaluate):
+        raise ConfigError("--fp16 and --int8 need --out, and --evaluate with photos for their gate")
+    folders = [(folder, read_photos(folder, request.photos)) for folder in request.evaluate]
+    with tempfile.TemporaryDirectory() as temporary:
+        path, written = _fp32(request, Path(temporary))
+        gates: dict[str, dict[str, float]] = {}
+        rows = []
+        for number, (folder, photos) in enumerate(folders):
+            opened = _with_thresholds(open_detector(path, photos, input_size=request.size), request)
+            if number == 0:
+                for name, (file, values) in _precisions(request, opened, photos).items():
+                    written[name], gates[name] = str(file), values
+            evaluated = evaluate_detector(
+                opened,
+                photos,
+                folder,
+                scale=request.scale,
+                threads=request.threads,
+                progress=progress,
+            )
+            rows.append(evaluated.to_json())
+    return {
+        "model": str(request.model),
+        "written": written,
+        "gates": gates,
+        "evaluations": rows,
+    }
+
+
+def _fp32(request: DetectorRequest, temporary: Path) -> tuple[Path, dict[str, str]]:
+    """The ONNX file to look at, and what was written for good."""
+    model, out = request.model, request.out
+    if model.suffix != ".pt":
+        if request.end2end:
+            raise ConfigError(f"{model}: --end2end is for ultralytics checkpoints")
+        if out is None or model.is_dir():
+            return model, {}
+        if not model.is_file():
+            raise ConfigError(f"{model}: no such file")
+        if model.resolve() != out.resolve():
+            write_bytes(out, model.read_bytes())
+        return out, {"fp32": str(out)}
+    target = out if out is not None else temporary / "detector.onnx"
+    export_detector(model, target, size=request.size, end2end=request.end2end)
+    return target, {"fp32": str(out)} if out is not None else {}
+
+
+def _precisions(
+    request: DetectorRequest, opened: DetectorFile, gate: Sequence[LabelledPhoto]
+) -> dict[str, tuple[Path, dict[str, float]]]:
+    done: dict[str, tuple[Path, dict[str, float]]] = {}
+    for precision in request.precisions:
+        assert request.out is not None
+        file = request.out.with_suffix(f".{precision}.onnx")
+        calibration = read_photos(request.calibrate) if request.calibrate is not None else []
+        report = write_precision(
+            opened,
+            file,
+            precision,
+            gate=gate,
+            calibration=calibration if precision == "int8" else (),
+            threads=request.threads,
+        )
+        done[precision] = (file, {k: round(v, 4) for k, v in report.values.items()})
+    return done
+
+
+def _with_thresholds(opened: DetectorFile, request: DetectorRequest) -> DetectorFile:
+    given = {"confidence": request.confidence, "iou": request.iou}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return replace(opened, spec=opened.spec.model_copy(update=changes))
