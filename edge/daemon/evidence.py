@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections import OrderedDict
@@ -84,7 +85,8 @@ class EvidenceStore:
             temp.replace(self._folder / file)
         except OSError as error:
             self.failed += 1
-            temp.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temp.unlink(missing_ok=True)
             log.warning("evidence cannot be written", extra={"problem": error.strerror})
             return None
         self._files[file] = len(data)
