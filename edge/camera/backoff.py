@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 
 
-def _uniform(ceiling: float) -> float:
+def full_jitter(ceiling: float) -> float:
+    """A pause anywhere between none and the ceiling."""
     return random.uniform(0.0, ceiling)
 
 
@@ -17,7 +18,7 @@ class Backoff:
     """
 
     def __init__(
-        self, minimum_s: float, maximum_s: float, draw: Callable[[float], float] = _uniform
+        self, minimum_s: float, maximum_s: float, draw: Callable[[float], float] = full_jitter
     ) -> None:
         self._minimum_s = minimum_s
         self._maximum_s = maximum_s

@@ -7,6 +7,7 @@ and its parent starts another. What a library leaks goes with it.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -59,10 +60,10 @@ def main() -> NoReturn:
         address = address_of(order.settings)
         capture(order.settings, writer, status, stopping)
     except CameraError as error:
-        _fail(status, address.redact(str(error)))
+        _fail(status, str(error))  # such lines are made without secrets
     except Exception as error:  # whatever it is, the parent must learn why
         _fail(status, address.redact(f"{type(error).__name__}: {error}"))
-    raise SystemExit(0)
+    os._exit(0)
 
 
 def capture(
@@ -83,6 +84,7 @@ def capture(
     from edge.camera.stream import open_stream
 
     cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     begun_ns = clock.monotonic_ns()
     status.tell(Report("opening", begun_ns, picture_ns=begun_ns))
     stream = open_stream(settings)
@@ -116,7 +118,7 @@ def _fail(status: StatusWriter, reason: str) -> NoReturn:
     now_ns = time.monotonic_ns()
     line = " ".join(reason.split())
     status.tell(replace(status.report, phase="failed", phase_ns=now_ns, reason=line))
-    raise SystemExit(1)
+    os._exit(1)  # at once: a library could hang while it is unloaded
 
 
 if __name__ == "__main__":

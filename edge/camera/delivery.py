@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 from edge.camera.clock import Clock
 from edge.camera.region import Region
 from edge.camera.settings import CameraSettings
 from edge.camera.shared_frame import FrameWriter
 from edge.camera.source import write_rgb
-from edge.camera.status import StatusWriter
+from edge.camera.status import Picture, StatusWriter
 from edge.camera.stream import Description, Stream
-from edge.camera.watch import PictureWatch, Verdict, look_of
+from edge.camera.stream_clock import StreamClock
+from edge.camera.watch import PictureWatch, Verdict, digest, look_of
 from edge.errors import CameraError
+from edge.types import U8
 
 _UNDECODED_IN_A_ROW = 25
+_TELL_NS = 1_000_000_000
 _REASONS = {
     "black": "the picture is black",
     "grey": "the decoder lost its references, parts of the picture are grey",
@@ -43,9 +47,10 @@ class Delivery:
         self._period_ns = int(1e9 / settings.fps)
         self._region = Region(settings.roi, settings.masks)
         still = settings.kind == "file"
-        self._watch = PictureWatch(0.0 if still else settings.frozen_after_s)
+        self._watch = PictureWatch(0.0 if still else settings.frozen_after_s, status.frozen)
         self._undecoded = 0
-        self._keyframe_ns = 0
+        self._stream_clock = StreamClock()
+        self._told_ns = 0
 
     def take(self, stream: Stream) -> None:
         """Account for the frame that was just grabbed and hand it on where it is due.
@@ -57,6 +62,9 @@ class Delivery:
         now_utc = self._clock.utc()
         status = self._status
         status.progress(now_ns)
+        mark = stream.mark()
+        self._stream_clock.saw(now_ns / 1e9, keyframe=mark.keyframe)
+        lag_s = self._stream_clock.lag_s(now_ns / 1e9, mark.stamp_s)
         cpu_ns = time.process_time_ns()
         if now_ns < self.due_ns:
             status.count(cpu_ns=cpu_ns)
@@ -80,21 +88,27 @@ class Delivery:
         look = look_of(cut, black=black, grey=grey)
         self._region.blank(cut)
         verdict = self._watch.judge(cut, look, now_ns)
-        self._describe(stream.describe(), (width, height), now_ns, verdict)
+        self._describe(stream.describe(), (width, height), now_ns, lag_s, verdict)
         if verdict.usable:
             write_rgb(cut, self._writer.begin(*cut.shape[:2]))
             self._writer.commit(
-                captured_ns=now_ns,
-                captured_at=now_utc,
+                captured_ns=now_ns - int(lag_s * 1e9),
+                captured_at=now_utc - timedelta(seconds=lag_s),
                 origin_xy=(left, top),
                 full_wh=(width, height),
             )
         status.count(handed_on=verdict.usable, withheld=not verdict.usable, cpu_ns=cpu_ns)
-        self._reopen_where_broken(verdict, now_ns)
+        self._reopen_where_broken(cut, verdict, now_ns)
 
     def _describe(
-        self, known: Description, size_wh: tuple[int, int], now_ns: int, verdict: Verdict
+        self,
+        known: Description,
+        size_wh: tuple[int, int],
+        now_ns: int,
+        lag_s: float,
+        verdict: Verdict,
     ) -> None:
+        """Tell the parent of changes at once, and of figures that always change once a second."""
         report = self._status.report
         info = replace(
             report.info,
@@ -105,28 +119,31 @@ class Delivery:
             height=size_wh[1],
             first_frame_s=report.info.first_frame_s or (now_ns - self._begun_ns) / 1e9,
         )
-        picture = verdict.picture
+        picture = self._lasting(verdict, now_ns)
+        due = now_ns - self._told_ns >= _TELL_NS
+        if due or info != report.info or picture != report.picture:
+            self._told_ns = now_ns
+            info = replace(info, keyframe_s=self._stream_clock.keyframe_s, lag_s=lag_s)
+            since_ns = report.picture_ns if picture == report.picture else now_ns
+            reason = _REASONS.get(picture, "")
+            self._status.tell(
+                replace(report, info=info, picture=picture, picture_ns=since_ns, reason=reason)
+            )
+
+    def _lasting(self, verdict: Verdict, now_ns: int) -> Picture:
+        """What the picture has been for long enough to be reported."""
         limit_s = {
             "black": self._settings.black_after_s,
             "grey": self._settings.grey_after_s,
-        }.get(picture, 0.0)
-        if now_ns - verdict.since_ns < limit_s * 1e9:
-            picture = "ok"
-        if info != report.info or picture != report.picture:
-            since_ns = report.picture_ns if picture == report.picture else now_ns
-            self._status.tell(
-                replace(
-                    report,
-                    info=info,
-                    picture=picture,
-                    picture_ns=since_ns,
-                    reason=_REASONS.get(picture, ""),
-                )
-            )
+        }.get(verdict.picture, 0.0)
+        return verdict.picture if now_ns - verdict.since_ns >= limit_s * 1e9 else "ok"
 
-    def _reopen_where_broken(self, verdict: Verdict, now_ns: int) -> None:
+    def _reopen_where_broken(self, cut: U8, verdict: Verdict, now_ns: int) -> None:
         held_s = (now_ns - verdict.since_ns) / 1e9
         if verdict.picture == "grey" and held_s >= 2 * self._settings.grey_after_s:
             raise CameraError(f"{_REASONS['grey']}, for {held_s:.0f} s")
+        if self._status.frozen and verdict.usable:
+            self._status.frozen = 0
         if verdict.picture == "frozen" and held_s >= self._settings.frozen_after_s:
-            raise CameraError(f"{_REASONS['frozen']}, for {held_s:.0f} s longer than allowed")
+            self._status.frozen = digest(cut)
+            raise CameraError(_REASONS["frozen"])

@@ -13,7 +13,7 @@ from email.message import Message
 from edge.camera.credentials import Address
 from edge.camera.decode import decode_picture
 from edge.camera.settings import CameraSettings
-from edge.camera.stream import Description, Stream
+from edge.camera.stream import Description, Mark, Stream
 from edge.errors import CameraError
 from edge.types import U8
 
@@ -100,6 +100,10 @@ class SnapshotStream:
         """As in ``Stream``."""
         return decode_picture(self._picture, "snapshot").bgr
 
+    def mark(self) -> Mark:
+        """As in ``Stream``."""
+        return Mark()
+
     def describe(self) -> Description:
         """As in ``Stream``."""
         return Description(codec="jpeg", transport="http snapshot", decoder="opencv")
@@ -149,9 +153,13 @@ class MjpegStream:
         """As in ``Stream``."""
         return decode_picture(self._picture, "MJPEG frame").bgr
 
+    def mark(self) -> Mark:
+        """As in ``Stream``."""
+        return Mark()
+
     def describe(self) -> Description:
         """As in ``Stream``."""
-        return Description(codec="mjpeg", transport="http", decoder="opencv", keyframe=True)
+        return Description(codec="mjpeg", transport="http", decoder="opencv")
 
     def close(self) -> None:
         """As in ``Stream``."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import random
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.camera.backoff import Backoff
+from edge.camera.backoff import Backoff, full_jitter
 from edge.camera.clock import SYSTEM_CLOCK, Clock
 from edge.camera.health import CameraHealth, CameraState
 from edge.camera.hours import is_open, parse_zone
+from edge.camera.mapping import MAX_PIXELS
 from edge.camera.segment import SHARED_DIRECTORY, Segment
 from edge.camera.settings import CameraSettings
-from edge.camera.shared_frame import MAX_PIXELS, FrameReader, SharedFrame
-from edge.camera.status import Status, StatusWriter, read_status
+from edge.camera.shared_frame import FrameReader, SharedFrame
+from edge.camera.spawn import start_capture
+from edge.camera.status import Report, Status, StatusWriter, StreamInfo, read_status
 
 LOAD_DEADLINE_S = 60.0
 """For a new process until it begins to open the stream: Python and OpenCV load slowly on a card."""
@@ -27,11 +25,6 @@ GRACE_S = 1.0
 STABLE_S = 10.0
 """Pictures for so long, and the pauses begin again with the shortest."""
 _STOP_S = 0.7
-_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
-
-
-def _full_jitter(ceiling: float) -> float:
-    return random.uniform(0.0, ceiling)
 
 
 class CaptureProcess:
@@ -52,7 +45,7 @@ class CaptureProcess:
         directory: Path = SHARED_DIRECTORY,
         capacity_pixels: int = MAX_PIXELS,
         clock: Clock = SYSTEM_CLOCK,
-        jitter: Callable[[float], float] = _full_jitter,
+        jitter: Callable[[float], float] = full_jitter,
     ) -> None:
         """Make the segment; no process is started before the first :meth:`poll`.
 
@@ -72,16 +65,22 @@ class CaptureProcess:
         self._past = (0, 0, 0)
         self._why_killed = ""
         self._stopping = self._stopped = False
+        self._asked_s = 0.0
         self._not_before_s = clock.seconds()
-        self._reason = ""
+        self._reason = self._broken = ""
         self._state = CameraState.STARTING
         self._state_since_s = clock.seconds()
-        self._last_ns = 0
 
     @property
     def segment(self) -> Path:
         """Path for a ``FrameReader`` in another process."""
         return self._segment.path
+
+    @property
+    def info(self) -> StreamInfo | None:
+        """What is known of the stream that is open now."""
+        status = None if self._stopped else read_status(self._reader.mapping)
+        return status.report.info if status is not None else None
 
     def latest(self, newer_than: int = 0) -> SharedFrame | None:
         """The latest whole frame with an index above ``newer_than``, or None."""
@@ -95,7 +94,7 @@ class CaptureProcess:
         if closed:
             self._ask_to_stop()
         elif self._process is None and now_s >= self._not_before_s:
-            self._spawn()
+            self._spawn(now_s)
         status = None if self._stopped else read_status(self._reader.mapping)
         state, reason = self._judge(status, now_s, closed)
         if state != self._state:
@@ -123,28 +122,13 @@ class CaptureProcess:
             self._reader.close()
             self._segment.close()
 
-    def _spawn(self) -> None:
+    def _spawn(self, now_s: float) -> None:
         self._status.clear(self._clock.monotonic_ns())
-        order = {
-            "parent": os.getpid(),
-            "segment": str(self._segment.path),
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        paths = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
-        # the order goes through the pipe: an argument could be read by every user
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge.camera.capture", self.settings.id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": paths},
-            start_new_session=True,
-        )
         self._why_killed = ""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+        try:
+            self._process = start_capture(self.settings, self._segment.path)
+        except OSError as error:
+            self._failed(f"no process can be started: {error.strerror}", now_s)
 
     def _reap(self, now_s: float, closed: bool) -> None:
         """Notice a process that ended, and plan the next one."""
@@ -160,14 +144,19 @@ class CaptureProcess:
             before = self._past
             counted = (status.received, status.handed_on, status.withheld)
             self._past = (before[0] + counted[0], before[1] + counted[1], before[2] + counted[2])
-        said = status.report.reason if status is not None else ""
+        said = ""
+        if status is not None and status.report.phase == "failed":
+            said = status.report.reason
         self._status.clear(self._clock.monotonic_ns())
         if closed:
-            self._not_before_s = now_s
-            return
+            self._not_before_s, self._broken = now_s, ""
+        else:
+            ended = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+            self._failed(self._why_killed or said or f"the capture process ended ({ended})", now_s)
+
+    def _failed(self, why: str, now_s: float) -> None:
+        self._broken = why
         self._failures += 1
-        ended = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-        self._reason = self._why_killed or said or f"the capture process ended ({ended})"
         self._not_before_s = now_s + self._backoff.next_pause()
 
     def _judge(self, status: Status | None, now_s: float, closed: bool) -> tuple[CameraState, str]:
@@ -175,17 +164,18 @@ class CaptureProcess:
             why = "stopped" if self._stopping else "outside the opening hours"
             return CameraState.CLOSED, why
         if self._process is None or self._why_killed:
-            return CameraState.DOWN, self._why_killed or self._reason
+            return CameraState.DOWN, self._why_killed or self._broken
         if status is None:
             return CameraState.STARTING, "the capture process starts"
         report = status.report
         in_phase_s = now_s - report.phase_ns / 1e9
         waiting_s = now_s - status.progress_ns / 1e9
         if report.phase == "loading":
-            return self._within(in_phase_s, LOAD_DEADLINE_S, "the capture process does not start")
+            limit_s, what = LOAD_DEADLINE_S, "the capture process does not start"
+            return self._starting(in_phase_s, limit_s, what)
         if report.phase == "opening":
             limit_s = self.settings.open_deadline_s
-            return self._within(in_phase_s, limit_s + GRACE_S, "the stream cannot be opened")
+            return self._starting(in_phase_s, limit_s, "the stream cannot be opened")
         if waiting_s > self.settings.read_deadline_s + GRACE_S:
             return self._kill(f"no picture for {self.settings.read_deadline_s:g} s")
         if report.phase == "failed":
@@ -193,16 +183,19 @@ class CaptureProcess:
         if waiting_s > self.settings.read_deadline_s / 2:
             return CameraState.STALLED, f"no picture for {waiting_s:.1f} s"
         if status.handed_on + status.withheld == 0:
-            return CameraState.STARTING, "waiting for the first picture"
+            return self._starting(waiting_s, self.settings.read_deadline_s, "no picture comes")
+        self._broken = ""
         if report.picture != "ok":
             return CameraState(report.picture), report.reason
         if in_phase_s >= STABLE_S:
             self._backoff.reset()
         return CameraState.LIVE, ""
 
-    def _within(self, spent_s: float, limit_s: float, what: str) -> tuple[CameraState, str]:
-        if spent_s > limit_s:
+    def _starting(self, spent_s: float, limit_s: float, what: str) -> tuple[CameraState, str]:
+        if spent_s > limit_s + GRACE_S:
             return self._kill(f"{what} within {limit_s:g} s")
+        if self._broken:  # a further attempt is not news
+            return CameraState.DOWN, self._broken
         return CameraState.STARTING, "opening the stream"
 
     def _kill(self, why: str) -> tuple[CameraState, str]:
@@ -212,30 +205,35 @@ class CaptureProcess:
         return CameraState.DOWN, why
 
     def _ask_to_stop(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
+        """Close the child's pipe, and kill it where it is stuck and does not heed that."""
+        if self._process is None or self._process.stdin is None:
+            return
+        if not self._process.stdin.closed:
+            self._asked_s = self._clock.seconds()
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
+        elif self._clock.seconds() - self._asked_s > _STOP_S:
+            self._process.kill()
 
     def _health(self, status: Status | None, now_s: float) -> CameraHealth:
         frame_ns = 0 if self._stopped else self._reader.latest_ns()
-        report = status.report if status is not None else None
-        running_s = max(1e-9, now_s - report.phase_ns / 1e9) if report is not None else 1.0
-        reading = report is not None and report.phase == "reading" and self._process is not None
+        report = status.report if status is not None else Report()
         counts = (status.received, status.handed_on, status.withheld) if status else (0, 0, 0)
-        running = self._process is not None
         total = [past + now for past, now in zip(self._past, counts, strict=True)]
-        down = self._state is CameraState.DOWN
+        reading = report.phase == "reading" and self._process is not None
+        reading_s = max(1e-9, now_s - report.phase_ns / 1e9) if reading else float("inf")
+        waiting = self._state is CameraState.DOWN and self._process is None
         return CameraHealth(
             camera_id=self.settings.id,
             state=self._state,
             reason=self._reason,
             since_s=max(0.0, now_s - self._state_since_s),
             age_s=max(0.0, now_s - frame_ns / 1e9) if frame_ns else None,
-            next_attempt_s=max(0.0, self._not_before_s - now_s) if down and not running else None,
-            fps=counts[0] / running_s if reading else 0.0,
-            cpu_share=status.cpu_ns / 1e9 / running_s if reading and status else 0.0,
-            width=report.info.width if report else 0,
-            height=report.info.height if report else 0,
+            next_attempt_s=max(0.0, self._not_before_s - now_s) if waiting else None,
+            fps=counts[0] / reading_s,
+            cpu_share=status.cpu_ns / 1e9 / reading_s if status else 0.0,
+            width=report.info.width,
+            height=report.info.height,
             received=total[0],
             handed_on=total[1],
             withheld=total[2],

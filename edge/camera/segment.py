@@ -8,7 +8,7 @@ import secrets
 import struct
 from pathlib import Path
 
-from edge.camera.shared_frame import HEADER_BYTES, MAGIC, MAX_PIXELS
+from edge.camera.mapping import HEADER_BYTES, MAGIC, MAX_PIXELS
 from edge.errors import CameraError
 
 SHARED_DIRECTORY = Path("/dev/shm")

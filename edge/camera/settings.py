@@ -88,9 +88,6 @@ class CameraSettings(BaseModel):
         description="auto (hardware where FFmpeg finds it), cpu, ffmpeg:KEY;VALUE|KEY;VALUE, or"
         " gstreamer:PIPELINE with {url} and an appsink (OpenCV built with GStreamer).",
     )
-    keyframes_only: bool = Field(
-        default=False, description="Decode key frames only; the cheapest where these are enough."
-    )
     loop: bool = Field(default=True, description="Begin a clip again at its end.")
 
     @property

@@ -4,32 +4,19 @@ A sequence-numbered double buffer (a seqlock: Boehm, "Can seqlocks get along wit
 language memory models?", 2012). The writer fills the buffer that is not the latest, between two
 changes of that buffer's sequence number; a reader copies and takes the copy only if the number was
 even and is the same afterwards. Nobody holds a lock, so a process may be killed at any instruction.
-
-Layout, in native 64-bit words: 0 magic, 1 capacity of a buffer in bytes, 2 number of the latest
-frame (0: none yet); 16 and 32 a slot each (``_SLOT``); from word 64 the status (``status.py``); the
-two buffers of pixels from byte 8192.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
+from edge.camera.mapping import HEADER_BYTES, WORD_LATEST, Mapping
 from edge.errors import CameraError
 from edge.types import U8
 
-HEADER_BYTES = 8192
-MAGIC = 0x5348_454C_4600_0001
-MAX_PIXELS = 16_777_216
-"""Default capacity: 16 megapixels, 4K twice over; memory is taken only for what is used."""
-STATUS_WORD = 64
-_WORD_CAPACITY, _WORD_LATEST = 1, 2
 _SLOTS = (16, 32)
 _SEQUENCE, _NUMBER, _UTC_NS, _AT_NS, _WIDTH, _HEIGHT, _LEFT, _TOP, _FULL_W, _FULL_H = range(10)
 _SLOT_WORDS = 10
@@ -55,60 +42,6 @@ class SharedFrame:
     def age_s(self, now_ns: int) -> float:
         """Seconds since the picture was taken; ``now_ns`` is ``time.monotonic_ns()``."""
         return max(0.0, (now_ns - self.captured_ns) / 1e9)
-
-
-class Fence:
-    """A full memory barrier, for processors that reorder what other processors see.
-
-    Python has none. A release followed by an acquire of the same lock orders everything before
-    against everything after (on ARM both are RCsc, on x86 any locked operation does); the lock
-    belongs to this object alone and is never contended.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def __call__(self) -> None:
-        """Let nothing before this call become visible after what follows it."""
-        self._lock.release()
-        self._lock.acquire()
-
-
-class Mapping:
-    """A segment mapped into this process: its header as 64-bit words and its buffers as bytes."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            with path.open("r+b") as file:
-                size = os.fstat(file.fileno()).st_size
-                self.memory = mmap.mmap(file.fileno(), size) if size > HEADER_BYTES else None
-        except OSError as error:
-            raise CameraError(f"{path}: no shared memory: {error.strerror}") from error
-        if self.memory is None:
-            raise CameraError(f"{path}: not a frame segment")
-        self.words = memoryview(self.memory)[:HEADER_BYTES].cast("Q")
-        if self.words[0] != MAGIC:
-            raise CameraError(f"{path}: not a frame segment of this version")
-        self.capacity = self.words[_WORD_CAPACITY]
-        self.fence = Fence()
-        self.path = path
-
-    def pixels(self, buffer: int, height: int, width: int) -> U8:
-        """A view ``(height, width, 3) uint8`` on the start of buffer 0 or 1."""
-        assert self.memory is not None
-        start = HEADER_BYTES + buffer * self.capacity
-        flat = np.frombuffer(self.memory, np.uint8, height * width * 3, start)
-        return flat.reshape(height, width, 3)
-
-    def close(self) -> None:
-        """Unmap; views that still exist keep the memory until they go."""
-        self.words.release()
-        try:
-            if self.memory is not None:
-                self.memory.close()
-        except BufferError:
-            self.memory = None
 
 
 class FrameWriter:
@@ -138,7 +71,7 @@ class FrameWriter:
             )
         self._reserve(size)
         words = self._map.words
-        number = words[_WORD_LATEST] + 1
+        number = words[WORD_LATEST] + 1
         buffer = number % 2
         # odd: in work. A writer that was killed here left it odd, so go on to the next odd number
         words[_SLOTS[buffer] + _SEQUENCE] += 1 + words[_SLOTS[buffer] + _SEQUENCE] % 2
@@ -168,7 +101,7 @@ class FrameWriter:
         self._map.fence()
         words[slot + _SEQUENCE] += 1
         self._map.fence()
-        words[_WORD_LATEST] = number
+        words[WORD_LATEST] = number
         return number
 
     def close(self) -> None:
@@ -211,7 +144,7 @@ class FrameReader:
         """
         words = self._map.words
         for _ in range(_READ_ATTEMPTS):
-            number = words[_WORD_LATEST]
+            number = words[WORD_LATEST]
             if number <= newer_than:
                 return None
             slot = _SLOTS[number % 2]
@@ -240,7 +173,7 @@ class FrameReader:
         """Monotonic nanoseconds at which the latest frame was taken; 0 before the first."""
         words = self._map.words
         for _ in range(_READ_ATTEMPTS):
-            number = words[_WORD_LATEST]
+            number = words[WORD_LATEST]
             slot = _SLOTS[number % 2]
             before = words[slot + _SEQUENCE]
             self._map.fence()

@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from edge.camera.shared_frame import HEADER_BYTES, STATUS_WORD, Mapping
+from edge.camera.mapping import HEADER_BYTES, STATUS_WORD, Mapping
 
 Phase = Literal["loading", "opening", "reading", "failed"]
 Picture = Literal["ok", "black", "grey", "frozen"]
 
-_SEQUENCE, _LENGTH, _PROGRESS_NS, _RECEIVED, _HANDED_ON, _WITHHELD, _CPU_NS = range(
-    STATUS_WORD, STATUS_WORD + 7
+_SEQUENCE, _LENGTH, _PROGRESS_NS, _RECEIVED, _HANDED_ON, _WITHHELD, _CPU_NS, _FROZEN = range(
+    STATUS_WORD, STATUS_WORD + 8
 )
 _TEXT_START = (STATUS_WORD + 16) * 8
 _TEXT_BYTES = HEADER_BYTES - _TEXT_START
@@ -89,6 +89,15 @@ class StatusWriter:
         words[_LENGTH] = len(text)
         self._map.fence()
         words[_SEQUENCE] += 1
+
+    @property
+    def frozen(self) -> int:
+        """Digest of the picture at which the stream froze, over restarts of the process; 0: none."""
+        return self._map.words[_FROZEN]
+
+    @frozen.setter
+    def frozen(self, digest: int) -> None:
+        self._map.words[_FROZEN] = digest
 
     def progress(self, now_ns: int) -> None:
         """The process is not stuck in its source."""

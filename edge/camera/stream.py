@@ -24,6 +24,10 @@ class Stream(Protocol):
         """The grabbed frame as ``(H, W, 3) uint8`` BGR; CameraError where it cannot be decoded."""
         ...
 
+    def mark(self) -> Mark:
+        """What is known of the frame that was grabbed, without decoding it."""
+        ...
+
     def describe(self) -> Description:
         """What is known of the stream."""
         ...
@@ -34,17 +38,20 @@ class Stream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """Codec, transport and decoder by name (empty: unknown); facts on the frame grabbed last.
+class Mark:
+    """Facts on one frame; ``stamp_s`` is the sender's time in seconds, None without time stamps."""
 
-    ``stamp_s`` is the sender's time of the frame in seconds, None without timestamps.
-    """
+    keyframe: bool = False
+    stamp_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Codec, transport and decoder by name; empty where unknown."""
 
     codec: str = ""
     transport: str = ""
     decoder: str = ""
-    keyframe: bool = False
-    stamp_s: float | None = None
 
 
 def open_stream(settings: CameraSettings) -> Stream:

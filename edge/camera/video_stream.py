@@ -14,7 +14,7 @@ import numpy as np
 from edge.camera.credentials import Address
 from edge.camera.library_errors import LibraryErrors
 from edge.camera.settings import CameraSettings
-from edge.camera.stream import Description
+from edge.camera.stream import Description, Mark
 from edge.errors import CameraError
 from edge.types import U8
 
@@ -31,14 +31,19 @@ class VideoStream:
     def __init__(self, settings: CameraSettings, address: Address) -> None:
         self._settings = settings
         self._address = address
-        self._name = address.redact(address.bare)
         self._clip = settings.kind == "file"
         self._started_s: float | None = None
         self._frames = 0
+        begun_s = time.monotonic()
         with LibraryErrors() as errors:
             self._capture = self._open()
             if not self._capture.isOpened():
-                raise CameraError(errors.explain(address, settings.open_deadline_s))
+                late = time.monotonic() - begun_s >= 0.8 * settings.open_deadline_s
+                raise CameraError(
+                    f"no answer within {settings.open_deadline_s:g} s"
+                    if late
+                    else errors.explain(address)
+                )
 
     def grab(self) -> bool:
         """As in ``Stream``."""
@@ -62,19 +67,22 @@ class VideoStream:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         return np.asarray(image, dtype=np.uint8)
 
+    def mark(self) -> Mark:
+        """As in ``Stream``."""
+        keyframe = int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)) == _KEYFRAME
+        stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        known = self._settings.kind in ("rtsp", "http") and math.isfinite(stamp_s) and stamp_s > 0
+        return Mark(keyframe, stamp_s if known else None)
+
     def describe(self) -> Description:
         """As in ``Stream``."""
         four = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-        codec = "".join(chr(b) for b in four.to_bytes(4, "little") if 32 < b < 127)
         hardware = int(self._capture.get(cv2.CAP_PROP_HW_ACCELERATION))
-        stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        decoder = self._capture.getBackendName().lower()
         return Description(
-            codec=codec,
+            codec="".join(chr(b) for b in four.to_bytes(4, "little") if 32 < b < 127),
             transport=self._settings.transport if self._settings.kind == "rtsp" else "",
-            decoder=self._capture.getBackendName().lower()
-            + (f", hardware {hardware}" if hardware > 0 else ""),
-            keyframe=int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)) == _KEYFRAME,
-            stamp_s=stamp_s if math.isfinite(stamp_s) and stamp_s > 0 else None,
+            decoder=f"{decoder}, hardware {hardware}" if hardware > 0 else decoder,
         )
 
     def close(self) -> None:
@@ -109,8 +117,8 @@ class VideoStream:
         options = []
         if settings.kind == "rtsp":
             options += [f"rtsp_transport;{settings.transport}", "fflags;nobuffer"]
-        if settings.keyframes_only:
-            options.append("skip_frame;nokey")
+            # how long FFmpeg may watch a stream to learn its frame rate, in microseconds
+            options.append("analyzeduration;1000000")
         if settings.decoder.startswith("ffmpeg:"):
             options.append(settings.decoder.partition(":")[2])
         os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(options)

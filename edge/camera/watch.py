@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -40,9 +41,12 @@ class PictureWatch:
 
     Args:
         frozen_after_s: how long pictures must be exactly equal, every pixel, to be frozen; 0: never.
+        frozen: digest of the picture at which the stream froze before it was opened again, or 0; with
+            that picture it is frozen from the start.
     """
 
-    def __init__(self, frozen_after_s: float) -> None:
+    def __init__(self, frozen_after_s: float, frozen: int = 0) -> None:
+        self._was_frozen = frozen
         self._frozen_ns = int(frozen_after_s * 1e9)
         self._last: U8 | None = None
         self._equal_since_ns = 0
@@ -60,9 +64,11 @@ class PictureWatch:
         """
         kind = look
         if self._frozen_ns:
-            if self._last is None or not equal_pictures(picture, self._last):
+            if self._last is None and self._was_frozen and digest(picture) == self._was_frozen:
+                self._equal_since_ns = now_ns - self._frozen_ns
+            elif self._last is None or not equal_pictures(picture, self._last):
                 self._equal_since_ns = now_ns
-            elif look == "ok" and now_ns - self._equal_since_ns >= self._frozen_ns:
+            if look == "ok" and now_ns - self._equal_since_ns >= self._frozen_ns:
                 kind = "frozen"
             self._last = picture
         if kind != self._picture or not self._since_ns:
@@ -82,6 +88,11 @@ def look_of(picture: U8, *, black: bool, grey: bool) -> Picture:
 def equal_pictures(one: U8, other: U8) -> bool:
     """Whether every pixel is the same. All are compared: what moves may be small."""
     return one.shape == other.shape and cv2.norm(one, other, cv2.NORM_INF) == 0
+
+
+def digest(picture: U8) -> int:
+    """A checksum of all pixels, above 0."""
+    return zlib.crc32(np.ascontiguousarray(picture).data) + 1
 
 
 def is_black(picture: U8) -> bool:
