@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge import console
+from edge.cli_camera import app as camera_app
 from edge.cli_gallery import app as gallery_app
 from edge.cli_options import BundleOption, JsonOption, ProviderOption
 from edge.cli_run import run as run_command
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 bundle_app = typer.Typer(help="Model bundles.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
+app.add_typer(camera_app, name="camera")
 app.add_typer(bundle_app, name="bundle")
 app.command("run")(run_command)
 
