@@ -108,7 +108,11 @@ def _fill(
                 if store is None:
                     dim = found.vectors.shape[1]
                     store = GalleryStore.create(
-                        path, tower=found.tower, dim=dim, precision=precision
+                        path,
+                        tower=found.tower,
+                        dim=dim,
+                        precision=precision,
+                        unpublished=True,
                     )
                     store.add_skus(skus)
                 store.add_references(_references(batch, found, store.tower))

@@ -28,6 +28,8 @@ class Ledger:
         self._edit: Edit | None = None
         self.acknowledged: int | None = None
         """The last change that the sidecar is known to hold."""
+        self.durable = True
+        """False for a file that is yet to be published: it has no sidecar."""
 
     def meta(self) -> Meta:
         """The verified meta row; GalleryError when it is damaged."""
@@ -88,7 +90,8 @@ class Ledger:
     def acknowledge(self, meta: Meta, change: str) -> None:
         """Write the sidecar: from here on, losing this state is an error."""
         try:
-            write_marks(self._path, [meta.mark(change)])
+            if self.durable:
+                write_marks(self._path, [meta.mark(change)])
         except OutputError as error:
             raise OutputError(
                 f"{self._path}: change {meta.last_seq} is stored but not acknowledged: {error}"

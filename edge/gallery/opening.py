@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.atomic import cannot_write
-from edge.errors import GalleryError
+from edge.errors import GalleryError, OutputError
 from edge.gallery import connection as sqlite
 from edge.gallery import schema
 from edge.gallery.files import publish, sync_file, temporary_name
@@ -20,11 +20,13 @@ from edge.gallery.writer_lock import WriterLock
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open file; ``lock`` is None for a reader."""
+    """An open file; a reader has no lock, nor has the writer of an unpublished file."""
 
     connection: sqlite3.Connection
-    lock: WriterLock | None
-    recovery: Recovery
+    lock: WriterLock | None = None
+    recovery: Recovery = field(default_factory=Recovery)
+    writer: bool = False
+    durable: bool = True
 
     def close(self) -> None:
         """Close the file and let the next writer in."""
@@ -49,7 +51,7 @@ def open_to_read(path: Path, *, check_tail: bool = True) -> Opened:
     except BaseException:
         connection.close()
         raise
-    return Opened(connection, None, Recovery())
+    return Opened(connection)
 
 
 def open_to_write(path: Path) -> Opened:
@@ -85,36 +87,50 @@ def open_to_write(path: Path) -> Opened:
         recovery = Recovery(lock.left_by, replayed, changes, temporaries)
         if recovery:
             log.warning("%s: %s", path, recovery.to_text())
-        return Opened(connection, lock, recovery)
+        return Opened(connection, lock, recovery, writer=True)
     except BaseException:
         lock.release()
         raise
 
 
-def create_file(path: Path, meta: Meta) -> None:
-    """A new, empty gallery; complete when it gets its name, with its sidecar."""
+def create(path: Path, meta: Meta) -> Opened:
+    """A new, empty gallery, opened to write; complete when it gets its name, with its sidecar."""
     with WriterLock(path, wait_s=sqlite.BUSY_TIMEOUT_S):
         if path.exists():
             raise GalleryError(f"{path}: already exists")
         temporary = temporary_name(path)
         try:
-            connection = sqlite.create(temporary)
-            try:
-                with sqlite.sqlite_errors(path):
-                    connection.execute("BEGIN IMMEDIATE")
-                    schema.migrate(connection, 0)
-                    write_meta(connection, meta)
-                    connection.execute("COMMIT")
-            finally:
-                connection.close()
+            create_unpublished(temporary, meta).close()
             sync_file(temporary)
             write_marks(path, [meta.mark("made")])
             publish(temporary, path)
+        except (GalleryError, OutputError) as error:
+            raise type(error)(str(error).replace(str(temporary), str(path))) from error
         except OSError as error:
             raise cannot_write(path, error) from error
         finally:
             for suffix in ("", "-wal", "-shm"):
                 temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+    return open_to_write(path)
+
+
+def create_unpublished(path: Path, meta: Meta) -> Opened:
+    """A new, empty gallery under a temporary name, opened to write.
+
+    Without sidecar, and nothing of it is surely on disk before it is synced and published.
+    """
+    connection = sqlite.create(path)
+    try:
+        with sqlite.sqlite_errors(path):
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN IMMEDIATE")
+            schema.migrate(connection, 0)
+            write_meta(connection, meta)
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(connection, writer=True, durable=False)
 
 
 def _migrate(path: Path, connection: sqlite3.Connection) -> None:

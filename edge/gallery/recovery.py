@@ -100,10 +100,7 @@ def remove_leftovers(gallery: Path) -> tuple[str, ...]:
     search caches of readers that are at work are locked and stay.
     """
     name = re.escape(gallery.name)
-    pattern = re.compile(
-        rf"\.{name}(\.seq|\.hnsw[a-z0-9._-]*)?\.[0-9a-f]{{8,12}}\.tmp(-wal|-shm|-journal|\.seq)?"
-        rf"|\.\.{name}\.[0-9a-f]{{8}}\.tmp\.[a-z0-9.-]+"
-    )
+    pattern = re.compile(rf"\.{name}(\.seq|\.hnsw[a-z0-9._-]*)?\.[0-9a-f]{{8,12}}\.tmp(-wal|-shm)?")
     removed = []
     for path in sorted(gallery.parent.iterdir()):
         if pattern.fullmatch(path.name) and not _in_use(path):

@@ -13,9 +13,9 @@ from edge.gallery import connection as sqlite
 from edge.gallery.cache import discard, graph_path
 from edge.gallery.files import publish, sync_file, temporary_name
 from edge.gallery.recovery import remove_leftovers
-from edge.gallery.sidecar import Mark, read_marks, sidecar_path, write_marks
+from edge.gallery.sidecar import Mark, read_marks, write_marks
 from edge.gallery.store import GalleryStore
-from edge.gallery.writer_lock import WriterLock, lock_path
+from edge.gallery.writer_lock import WriterLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Replacement:
 
         Raises GalleryError when the target is no gallery or in use; then it is as it was.
         """
-        with GalleryStore.open(self.path) as store:
+        with GalleryStore.open(self.path, check_tail=False) as store:
             new = Mark(store.gallery_id, store.last_seq, "built")
         try:
             sync_file(self.path)
@@ -51,7 +51,7 @@ class Replacement:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Replacement]:
-    """Make a gallery under another name and put it in the target's place with ``publish``.
+    """Make a gallery (``GalleryStore.create(new.path, …, unpublished=True)``), then ``publish`` it.
 
     Until then the target can be read, but not written: what is added to a gallery that is about to
     be replaced would be lost. Raises OutputError when the target's folder cannot be written.
@@ -66,9 +66,8 @@ def replacing(target: Path) -> Iterator[Replacement]:
         except (GalleryError, OutputError) as error:
             raise type(error)(str(error).replace(str(temporary), str(target))) from error
         finally:
-            beside = [temporary.with_name(temporary.name + end) for end in ("", "-wal", "-shm")]
-            for path in (*beside, sidecar_path(temporary), lock_path(temporary)):
-                path.unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm"):
+                temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
 
 
 def _check_target(target: Path) -> None:

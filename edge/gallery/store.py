@@ -13,11 +13,10 @@ from typing import Self
 import numpy as np
 
 from edge.errors import GalleryError
-from edge.gallery import undo
+from edge.gallery import opening, undo
 from edge.gallery.connection import sqlite_errors
 from edge.gallery.ledger import now
 from edge.gallery.meta import Meta
-from edge.gallery.opening import Opened, create_file, open_to_read, open_to_write
 from edge.gallery.reader import GalleryReader
 from edge.gallery.records import Change, NewReference, Sku
 from edge.types import F32
@@ -33,21 +32,28 @@ class GalleryStore(GalleryReader):
     or read-only) with one line that names the file.
     """
 
-    def __init__(self, path: Path, opened: Opened) -> None:
+    def __init__(self, path: Path, opened: opening.Opened) -> None:
         """Used by ``create`` and ``open``; takes over the open file."""
         self._opened = opened
         super().__init__(path, opened.connection)
         self.recovery = opened.recovery
         """What opening it for writing has put in order."""
-        self._writer = opened.lock is not None
-        if self._writer:
+        self._ledger.durable = opened.durable
+        if opened.writer:
             self._ledger.acknowledged = self.last_seq
 
     @classmethod
-    def create(cls, path: Path, *, tower: str, dim: int, precision: str) -> Self:
-        """An empty gallery for vectors of length ``dim`` from the tower with this fingerprint."""
-        create_file(path, Meta(secrets.token_hex(4), tower, dim, precision, now(), 0, 0, 0))
-        return cls.open(path, read_only=False)
+    def create(
+        cls, path: Path, *, tower: str, dim: int, precision: str, unpublished: bool = False
+    ) -> Self:
+        """An empty gallery for vectors of length ``dim`` from the tower with this fingerprint.
+
+        ``unpublished``: at a temporary name of ``edge.gallery.replace.replacing``, quicker, because
+        nothing need be on disk before that publishes it.
+        """
+        meta = Meta(secrets.token_hex(4), tower, dim, precision, now(), 0, 0, 0)
+        make = opening.create_unpublished if unpublished else opening.create
+        return cls(path, make(path, meta))
 
     @classmethod
     def open(
@@ -63,7 +69,10 @@ class GalleryStore(GalleryReader):
         A gallery that lost acknowledged changes is refused; ``check_tail=False`` reads what is
         left of one (only to repair it). One writer at a time: GalleryError names who it is.
         """
-        opened = open_to_read(path, check_tail=check_tail) if read_only else open_to_write(path)
+        if read_only:
+            opened = opening.open_to_read(path, check_tail=check_tail)
+        else:
+            opened = opening.open_to_write(path)
         try:
             store = cls(path, opened)
             if tower is not None and tower != store.tower:
@@ -173,7 +182,7 @@ class GalleryStore(GalleryReader):
     def close(self) -> None:
         """Fold the write-ahead log into the file, close it, and let the next writer in."""
         with contextlib.suppress(sqlite3.Error):  # else it is read at the next start
-            if self._writer:
+            if self._opened.writer:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._opened.close()
 
