@@ -125,29 +125,31 @@ def test_it_is_bounded_in_bytes_as_well(tmp_path: Path) -> None:
 )
 def test_every_event_is_delivered_or_counted(steps: list[tuple[str, object, object]]) -> None:
     """Whatever is committed, acknowledged and dropped in whatever order, the sums hold."""
-    with tempfile.TemporaryDirectory() as folder:
-        with Outbox(Path(folder) / "o.db", Limits(events=6)) as outbox:
-            outbox.register(["x", "y"])
-            made, got = 0, {"x": 0, "y": 0}
-            for what, one, two in steps:
-                if what == "add":
-                    assert isinstance(one, int)
-                    kind = "inventory" if two else "change"
-                    outbox.commit({}, events(made + 1, made + one, kind))  # type: ignore[arg-type]
-                    made += one
-                else:
-                    sink = str(one)
-                    waiting = outbox.waiting(sink, int(str(two)))
-                    if waiting:
-                        got[sink] += len(waiting)
-                        outbox.acknowledge(sink, waiting[-1].seq)
-            lost, backlog = outbox.counters(), outbox.backlog()
-            for sink, count in got.items():
-                dropped = sum(v for k, v in lost.items() if k.startswith(f"dropped:{sink}:"))
-                assert count + dropped + backlog[sink] == made
-            rows = outbox.depth()[0]
-            assert rows <= 6
-            assert rows == max(backlog.values())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Outbox(Path(folder) / "o.db", Limits(events=6)) as outbox,
+    ):
+        outbox.register(["x", "y"])
+        made, got = 0, {"x": 0, "y": 0}
+        for what, one, two in steps:
+            if what == "add":
+                assert isinstance(one, int)
+                kind = "inventory" if two else "change"
+                outbox.commit({}, events(made + 1, made + one, kind))  # type: ignore[arg-type]
+                made += one
+            else:
+                sink = str(one)
+                waiting = outbox.waiting(sink, int(str(two)))
+                if waiting:
+                    got[sink] += len(waiting)
+                    outbox.acknowledge(sink, waiting[-1].seq)
+        lost, backlog = outbox.counters(), outbox.backlog()
+        for sink, count in got.items():
+            dropped = sum(v for k, v in lost.items() if k.startswith(f"dropped:{sink}:"))
+            assert count + dropped + backlog[sink] == made
+        rows = outbox.depth()[0]
+        assert rows <= 6
+        assert rows == max(backlog.values())
 
 
 def test_what_is_committed_survives_kill_9(tmp_path: Path) -> None:
