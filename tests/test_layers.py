@@ -29,7 +29,7 @@ WORKSTATION_ONLY = {
 }
 HOMES = {
     "onnxruntime": {"edge/vision/session.py"},
-    "hnswlib": {"edge/gallery/index.py", "edge/doctor.py"},
+    "hnswlib": {"edge/gallery/graph.py", "edge/doctor.py"},
 }
 HEAVY = {"onnxruntime", "cv2", "torch", "hnswlib", "ultralytics", "numpy", "PIL", "open_clip"}
 

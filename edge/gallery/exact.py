@@ -19,22 +19,22 @@ class ExactIndex:
         """``ids (N,) int64``; ``vectors (N, D) float32`` of L2 norm 1."""
         self.kind = kind
         self.note = note
-        self._ids = ids
-        self._vectors = vectors
+        self.ids = ids
+        self.vectors = vectors
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def search(self, vectors: F32, k: int) -> Neighbors:
         """See ``edge.gallery.index.Index``; equal similarities come in the order of their ids."""
-        queries, usable = unit_queries(vectors, self._vectors.shape[1])
+        queries, usable = unit_queries(vectors, self.vectors.shape[1])
         ids, similarity = no_neighbors(len(queries), k)
         for start in range(0, len(queries), _QUERY_ROWS):
             rows = slice(start, start + _QUERY_ROWS)
-            for first in range(0, len(self._ids), _REFERENCE_ROWS):
+            for first in range(0, len(self.ids), _REFERENCE_ROWS):
                 block = slice(first, first + _REFERENCE_ROWS)
-                found = _cosines(queries[rows], self._vectors[block])
-                known = np.broadcast_to(self._ids[block], found.shape)
+                found = _cosines(queries[rows], self.vectors[block])
+                known = np.broadcast_to(self.ids[block], found.shape)
                 if found.shape[1] > k:
                     best = np.argpartition(found, found.shape[1] - k, axis=1)[:, -k:]
                     found = np.take_along_axis(found, best, axis=1)

@@ -7,63 +7,42 @@ from pathlib import Path
 from typing import Self
 
 from edge.errors import ConfigError, GalleryError
-from edge.gallery import cache, index
+from edge.gallery.index import EXACT_UP_TO
 from edge.gallery.matcher import Matcher
 from edge.gallery.names import best_name
-from edge.gallery.records import Sku, Snapshot
-from edge.gallery.store import GalleryStore
+from edge.gallery.opened import Identity, open_state
+from edge.gallery.records import Sku
+from edge.gallery.state import GalleryState
 from edge.manifest import OperatingPoint
 from edge.types import Embeddings, Matches, Neighbors
 
 
 class Gallery:
-    """The SKUs and references of a gallery file as they were when it was opened.
+    """The SKUs and references of a gallery file as they were at one moment.
 
-    Holds no open file and may be shared between threads.
+    Never changes, holds no open database and may be shared between threads; ``LiveGallery`` gives a
+    new one when the file has changed.
     """
 
-    def __init__(
-        self, path: Path, tower: str, precision: str, snapshot: Snapshot, search: index.Index
-    ) -> None:
-        """Used by ``open``. ``tower`` made the vectors, at ``precision``."""
+    def __init__(self, path: Path, identity: Identity, state: GalleryState) -> None:
+        """Used by ``open`` and by LiveGallery."""
         self.path = path
-        self.tower = tower
-        self.precision = precision
-        self.version = snapshot.version
-        self.index = search
-        self._skus = {sku.sku_id: sku for sku in snapshot.skus}
-        self._reference_ids = snapshot.references.ids
-        self._reference_sku = snapshot.references.sku_index
+        self.tower = identity.tower
+        self.precision = identity.precision
+        self.version = state.version
+        self.index = state.index()
+        self._skus = state.skus
+        self._reference_ids = state.ids
+        self._reference_sku = state.sku_index
 
     @classmethod
-    def open(
-        cls, path: Path, *, tower: str | None = None, threshold: int = index.EXACT_UP_TO
-    ) -> Self:
+    def open(cls, path: Path, *, tower: str | None = None, threshold: int = EXACT_UP_TO) -> Self:
         """Read and verify the gallery at ``path``; with ``tower``, only if that tower made it.
 
         Above ``threshold`` references the HNSW graph beside the file is loaded, or built and saved.
         Raises GalleryError.
         """
-        with GalleryStore.open(path, tower=tower) as store:
-            snapshot = store.snapshot()
-        references = snapshot.references
-        key = cache.CacheKey(
-            tower=store.tower,
-            dim=store.dim,
-            count=len(references),
-            last_seq=snapshot.last_seq,
-            digest=references.digest,
-            metric=index.METRIC,
-            m=index.M,
-            ef_construction=index.EF_CONSTRUCTION,
-        )
-        search = index.make_index(
-            references.ids,
-            references.vectors,
-            threshold=threshold,
-            keep=(cache.graph_path(path), key),
-        )
-        return cls(path, store.tower, store.precision, snapshot, search)
+        return cls(path, *open_state(path, tower=tower, threshold=threshold, at_once=False))
 
     @property
     def skus(self) -> Mapping[str, Sku]:

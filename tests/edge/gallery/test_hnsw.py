@@ -1,9 +1,7 @@
-"""HNSW against exact search, and its cache against all that can happen to a file."""
+"""The graph against exact search, and the traps of its library."""
 
 from __future__ import annotations
 
-import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +9,45 @@ import pytest
 
 pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
 
-from edge.gallery import cache
+from edge.errors import GalleryError
+from edge.gallery import graph as graphs
+from edge.gallery import recall
+from edge.gallery.base import extend, make_base
 from edge.gallery.exact import ExactIndex
-from edge.gallery.index import EF_CONSTRUCTION, METRIC, HnswIndex, M, make_index
-from edge.types import F32
+from edge.gallery.graph import Graph
+from edge.gallery.hnsw import HnswIndex, Parts
+from edge.gallery.nodes import Nodes, vector_digests
+from edge.gallery.projection import Projection
+from edge.gallery.sources import OnDisk
+from edge.types import F32, I64
 
-N, DIM, K = 1500, 32, 10
+N, DIM, K = 1500, 96, 10
 
 
 @pytest.fixture(scope="module")
 def clustered() -> F32:
-    """Vectors as embeddings have them: 300 products, five views each."""
+    """Vectors as embeddings have them: 300 products, five views each, of a few degrees of freedom."""
     rng = np.random.default_rng(8)
-    centres = rng.standard_normal((N // 5, DIM))
-    vectors = np.repeat(centres, 5, axis=0) + 0.5 * rng.standard_normal((N, DIM))
+    centres = rng.standard_normal((N // 5, 12))
+    points = np.repeat(centres, 5, axis=0) + 0.5 * rng.standard_normal((N, 12))
+    vectors = points @ rng.standard_normal((12, DIM)) + 0.1 * rng.standard_normal((N, DIM))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors.astype(np.float32)
 
 
-@pytest.fixture
-def key() -> cache.CacheKey:
-    return cache.CacheKey("0123456789abcdef", DIM, N, N, "d1", METRIC, M, EF_CONSTRUCTION)
-
-
 @pytest.fixture(scope="module")
-def ids() -> np.ndarray:
+def ids() -> I64:
     return np.arange(N, dtype=np.int64) * 3 + 1
 
 
-def test_neighbours_agree_with_exact_search(clustered: F32, ids) -> None:
-    asked = np.roll(clustered, 1, axis=1)[:200] * 0.3 + clustered[:200]
-    exact = ExactIndex(ids, clustered).search(asked, K)
-    found = HnswIndex.build(ids, clustered).search(asked, K)
+@pytest.fixture(scope="module")
+def queries(clustered: F32) -> F32:
+    return np.asarray(np.roll(clustered, 1, axis=1)[:200] * 0.3 + clustered[:200], np.float32)
+
+
+def test_neighbours_agree_with_exact_search(clustered: F32, ids: I64, queries: F32) -> None:
+    exact = ExactIndex(ids, clustered).search(queries, K)
+    found = HnswIndex.build(ids, clustered).search(queries, K)
     same = [
         len(np.intersect1d(a, b)) / K
         for a, b in zip(exact.reference_id, found.reference_id, strict=True)
@@ -61,125 +66,198 @@ def test_more_neighbours_than_references_are_filled_up(clustered: F32) -> None:
     assert np.all(np.isneginf(found.similarity[:, 7:]))
 
 
-def test_more_neighbours_than_ef_are_found(clustered: F32, ids) -> None:
-    found = HnswIndex.build(ids, clustered, ef=20).search(clustered[:3], 400)
+def test_more_neighbours_than_the_beam_is_wide_are_found(clustered: F32, ids: I64) -> None:
+    found = HnswIndex.build(ids, clustered, ef=16).search(clustered[:3], 400)
     assert np.all(found.reference_id >= 0)
 
 
-@pytest.mark.parametrize("bad", [np.nan, 0.0])
-def test_a_query_that_means_nothing_finds_nothing(clustered: F32, ids, bad: float) -> None:
+def test_more_neighbours_than_live_nodes_are_filled_up(clustered: F32) -> None:
+    graph = Graph.empty(DIM, 10)
+    graph.add(clustered[:10])
+    graph.forget(np.array([0, 4, 9]))
+    assert (len(graph), graph.alive) == (10, 7)
+    found = graph.search(clustered[:2], 10)
+    assert sorted(found[0, :7].tolist()) == [1, 2, 3, 5, 6, 7, 8]
+    assert found[0, 7:].tolist() == [-1] * 3
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_a_query_that_means_nothing_finds_nothing(clustered: F32, ids: I64, bad: float) -> None:
     asked = clustered[:3].copy()
     asked[1] = bad
     found = HnswIndex.build(ids, clustered).search(asked, 2)
     assert found.reference_id[1].tolist() == [-1, -1]
     assert found.reference_id[[0, 2], 0].tolist() == [ids[0], ids[2]]
+    assert np.all(np.isneginf(found.similarity[1]))
 
 
-def test_a_graph_that_equal_vectors_broke_gives_way_to_exact_search(clustered: F32) -> None:
-    vectors = np.concatenate([np.repeat(clustered[:1], 600, axis=0), clustered[:600]])
-    made = make_index(np.arange(1200), vectors, threshold=100)
-    found = made.search(clustered[:600], 1)
-    assert made.kind == "exact"
-    assert "of its own references" in made.note
-    np.testing.assert_allclose(found.similarity[:, 0], 1.0, atol=1e-3)
+def test_the_length_of_a_query_does_not_matter(clustered: F32, ids: I64) -> None:
+    index = HnswIndex.build(ids, clustered)
+    near, far = index.search(clustered[:5], 4), index.search(clustered[:5] * np.float32(40), 4)
+    np.testing.assert_array_equal(near.reference_id, far.reference_id)
+    np.testing.assert_allclose(near.similarity, far.similarity, atol=1e-5)
 
 
-def test_the_second_start_loads_what_the_first_has_built(
-    tmp_path: Path, clustered: F32, ids, key, caplog: pytest.LogCaptureFixture
-) -> None:
-    graph = cache.graph_path(tmp_path / "gallery.db")
-    first = make_index(ids, clustered, threshold=10, keep=(graph, key))
-    assert "there is none yet" in first.note
-    assert "there is none yet" in caplog.text
-    second = make_index(ids, clustered, threshold=10, keep=(graph, key))
-    assert second.note == "graph loaded from cache"
-    assert (first.kind, second.kind, len(second)) == ("hnsw", "hnsw", N)
-    asked = clustered[::50]
-    np.testing.assert_array_equal(
-        first.search(asked, K).reference_id, second.search(asked, K).reference_id
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["gallery.db.hnsw", "gallery.db.hnsw.json"]
+def test_queries_of_another_dimension_are_refused(clustered: F32, ids: I64) -> None:
+    with pytest.raises(GalleryError, match=rf"\(N, {DIM}\) as the gallery, got \(2, 9\)"):
+        HnswIndex.build(ids, clustered).search(clustered[:2, :9], 1)
 
 
-def _saved(tmp_path: Path, clustered: F32, ids, key: cache.CacheKey) -> Path:
-    graph = cache.graph_path(tmp_path / "gallery.db")
-    HnswIndex.build(ids, clustered).save(graph, key)
-    assert cache.flaw(graph, key) is None
-    return graph
-
-
-@pytest.mark.parametrize(
-    ("field", "other"),
-    [
-        ("tower", "feedfeedfeedfeed"),
-        ("dim", DIM + 1),
-        ("count", N + 1),
-        ("last_seq", N + 1),
-        ("digest", "d2"),
-        ("metric", "l2"),
-    ],
-)
-def test_a_graph_of_anything_else_is_built_again(
-    tmp_path: Path, clustered: F32, ids, key, field: str, other: object
-) -> None:
-    graph = _saved(tmp_path, clustered, ids, key)
-    header = graph.with_name(graph.name + ".json")
-    header.write_text(json.dumps(json.loads(header.read_text()) | {field: other}))
-    assert field in str(cache.flaw(graph, key))
-    assert (
-        f"graph built: {field} is"
-        in make_index(ids, clustered, threshold=10, keep=(graph, key)).note
-    )
-    assert cache.flaw(graph, key) is None
-
-
-def test_no_damaged_byte_reaches_hnswlib(
-    tmp_path: Path, clustered: F32, ids, key, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    graph = _saved(tmp_path, clustered, ids, key)
-    whole = graph.read_bytes()
-    rng = np.random.default_rng(2)
-    for at in [*range(96), *rng.integers(0, len(whole), 60).tolist()]:
-        damaged = bytearray(whole)
-        damaged[at] ^= int(rng.integers(1, 256))
-        graph.write_bytes(damaged)
-        assert "does not match its checksum" in str(cache.flaw(graph, key))
-    for tenth in range(10):
-        graph.write_bytes(whole[: len(whole) * tenth // 10])
-        assert "bytes, expected" in str(cache.flaw(graph, key))
-    monkeypatch.setattr(HnswIndex, "load", lambda *_: pytest.fail("a damaged graph was loaded"))
-    made = make_index(ids, clustered, threshold=10, keep=(graph, key))
-    assert made.search(clustered[:50], 1).reference_id[:, 0].tolist() == ids[:50].tolist()
-
-
-def test_a_damaged_header_is_a_reason_to_build_again(
-    tmp_path: Path, clustered: F32, ids, key
-) -> None:
-    graph = _saved(tmp_path, clustered, ids, key)
-    header = graph.with_name(graph.name + ".json")
-    whole = header.read_bytes()
-    for at in range(len(whole)):
-        header.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
-        harmless = chr(whole[at]).isspace()
-        assert harmless or cache.flaw(graph, key) is not None, f"byte {at} of the header"
-    for content in (b"", b"[]", b"\xff\xfe", whole[: len(whole) // 2]):
-        header.write_bytes(content)
-        assert cache.flaw(graph, key) is not None
-
-
-def test_a_disk_that_is_full_leaves_no_half_graph(
-    tmp_path: Path, clustered: F32, ids, key, caplog: pytest.LogCaptureFixture
-) -> None:
-    class FullDisk(HnswIndex):
-        def save(self, path: Path, key: cache.CacheKey) -> None:
-            cache.save(path, key, lambda body: body.write_bytes(b"half"), 4000)
-
-    graph = cache.graph_path(tmp_path / "gallery.db")
-    with pytest.raises(OSError, match="4 of 4000 bytes written"):
-        FullDisk.build(ids, clustered).save(graph, key)
-    assert list(tmp_path.iterdir()) == []
-    with caplog.at_level(logging.WARNING, "edge.gallery"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HnswIndex, "save", FullDisk.save)
-        made = make_index(ids, clustered, threshold=10, keep=(graph, key))
+def test_equal_vectors_do_not_tear_the_graph_apart(clustered: F32) -> None:
+    vectors = np.concatenate([np.repeat(clustered[:1], 900, axis=0), clustered[:600]])
+    ids = np.arange(1500)
+    made = make_base(ids, vectors, threshold=100)
     assert made.kind == "hnsw"
-    assert "is not kept: 4 of 4000 bytes written" in caplog.text
+    assert len(made) == 1500
+    found, exact = made.search(clustered[:600], 1), ExactIndex(ids, vectors).search(clustered[:600], 1)
+    assert np.mean(found.reference_id == exact.reference_id) >= 0.99
+    many = made.search(clustered[:1], 950)
+    assert many.reference_id[0, :901].tolist() == [*range(901)]  # 900 copies and the first of 600
+    np.testing.assert_allclose(many.similarity[0, :901], 1.0, atol=1e-5)
+
+
+def test_only_equal_vectors_are_one_node(clustered: F32) -> None:
+    nudged = clustered[:2].copy()
+    nudged[1] = nudged[0]
+    nudged[1, 3] = np.nextafter(nudged[1, 3], np.float32(1))
+    assert len(np.unique(vector_digests(nudged))) == 2
+    zero = np.zeros((2, 3), np.float32)
+    zero[1] = -0.0
+    assert len(np.unique(vector_digests(zero))) == 1  # minus zero is zero
+
+
+def test_a_graph_that_finds_too_little_gives_way_to_exact_search(
+    clustered: F32, ids: I64, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(self: Graph, points: F32, beam: int) -> I64:
+        return np.zeros((len(points), beam), np.int64)
+
+    monkeypatch.setattr(Graph, "search", blind)
+    made = make_base(ids, clustered, threshold=100)
+    assert made.kind == "exact"
+    assert "of the nearest references: searched exactly" in made.note
+    assert made.search(clustered[:9], 1).reference_id[:, 0].tolist() == ids[:9].tolist()
+
+
+def test_the_smallest_beam_that_reaches_the_target_is_chosen(clustered: F32, ids: I64) -> None:
+    index = HnswIndex.build(ids, clustered)
+    modest, strict = recall.choose_beam(index, target=0.5), recall.choose_beam(index, target=1.0)
+    assert modest.ef == recall.BEAMS[0]
+    assert modest.ef <= strict.ef
+    assert modest.met
+    assert modest.queries == recall.SAMPLES
+    at = recall.BEAMS.index(strict.ef)
+    assert at == 0 or not recall.choose_beam(index, target=strict.at_1).ef < strict.ef
+    impossible = recall.choose_beam(index, target=1.1)
+    assert (impossible.ef, impossible.met) == (recall.BEAMS[-1], False)
+
+
+def test_measured_recall_is_that_of_exact_search(clustered: F32, ids: I64) -> None:
+    index = HnswIndex.build(ids, clustered)
+    found = recall.choose_beam(index, target=0.0)
+    some = np.sort(np.random.default_rng(7).permutation(N)[: recall.SAMPLES])
+    exact = ExactIndex(ids, clustered).search(clustered[some], 2)
+    got = index.search_at(clustered[some], 2, recall.BEAMS[0])
+    agree = np.mean(exact.reference_id[:, 1] == got.reference_id[:, 1])
+    assert found.at_1 == pytest.approx(agree, abs=0.02)
+
+
+def test_extending_adds_removes_and_leaves_the_old_index_alone(clustered: F32, ids: I64) -> None:
+    old = make_base(ids[:1200], clustered[:1200], threshold=100)
+    before = old.search(clustered[:50], K)
+    stays = np.arange(100, N)
+    made = extend(old, ids[stays], clustered[stays], threshold=100)
+    assert made.note == "graph extended by 300 references"
+    assert len(made) == 1400
+    exact = ExactIndex(ids[stays], clustered[stays]).search(clustered, 1)
+    found = made.search(clustered, 1)
+    assert np.mean(found.reference_id == exact.reference_id) >= 0.99
+    assert not np.isin(found.reference_id, ids[:100]).any()
+    np.testing.assert_array_equal(old.search(clustered[:50], K).reference_id, before.reference_id)
+
+
+def test_many_dead_nodes_are_a_reason_to_build_anew(clustered: F32, ids: I64) -> None:
+    old = make_base(ids, clustered, threshold=100)
+    assert extend(old, ids[600:], clustered[600:], threshold=100).note == "graph built"
+
+
+def test_nodes_keep_their_numbers(clustered: F32) -> None:
+    digest = np.array([5, 6, 5, 7], np.uint64)
+    nodes, rows, dead = Nodes.none().updated(np.array([1, 2, 3, 4]), digest)
+    assert (nodes.ids.tolist(), nodes.start.tolist()) == ([1, 3, 2, 4], [0, 2, 3, 4])
+    assert (rows.tolist(), dead.tolist()) == ([0, 1, 3], [])
+    later, rows, dead = nodes.updated(np.array([3, 4, 8, 9]), np.array([5, 7, 6, 9], np.uint64))
+    assert (later.ids.tolist(), later.start.tolist()) == ([3, 8, 4, 9], [0, 1, 2, 3, 4])
+    assert (rows.tolist(), dead.tolist()) == ([3], [])
+    last, _, dead = later.updated(np.array([9]), np.array([9], np.uint64))
+    assert (last.start.tolist(), dead.tolist()) == ([0, 0, 0, 0, 1], [0, 1, 2])
+    again, rows, _ = last.updated(np.array([9, 10]), np.array([9, 5], np.uint64))
+    assert (len(again), rows.tolist()) == (5, [1])  # a dead node is not used again
+
+
+def test_the_projection_shortens_no_distance_by_much(clustered: F32) -> None:
+    projection = Projection.learn(clustered, 16)
+    assert projection.dim == 16
+    points = projection(clustered)
+    true = np.linalg.norm(clustered[:100, None] - clustered[None, :100], axis=2)
+    made = np.linalg.norm(points[:100, None] - points[None, :100], axis=2)
+    assert np.all(made <= true + 1e-5)
+    assert np.mean(made[true > 0] / true[true > 0]) > 0.9
+    few = Projection.learn(clustered[:, :8], 16)
+    np.testing.assert_array_equal(few(clustered[:3, :8]), clustered[:3, :8])
+
+
+def test_vectors_on_disk_are_searched_like_those_in_memory(
+    tmp_path: Path, clustered: F32, ids: I64, queries: F32
+) -> None:
+    made = HnswIndex.build(ids, clustered)
+    path = tmp_path / "vectors"
+    clustered.astype("<f2").tofile(path)
+    on_disk = HnswIndex(
+        Parts(made.parts.graph, made.parts.projection, made.parts.nodes, OnDisk(path, DIM, N))
+    )
+    near, far = made.search(queries, K), on_disk.search(queries, K)
+    assert np.mean(near.reference_id == far.reference_id) > 0.99
+    np.testing.assert_allclose(near.similarity, far.similarity, atol=3e-4)
+
+
+def test_a_vector_file_that_is_cut_while_in_use_is_an_error(tmp_path: Path, clustered: F32) -> None:
+    path = tmp_path / "vectors"
+    clustered.astype("<f2").tofile(path)
+    source = OnDisk(path, DIM, N)
+    with path.open("r+b") as file:
+        file.truncate(DIM * 2 * 10)
+    np.testing.assert_allclose(source.take(np.array([9])), clustered[9:10], atol=1e-3)
+    for read in (lambda: source.take(np.array([700])), lambda: source.block(0, 20)):
+        with pytest.raises(GalleryError, match="became shorter while it was in use"):
+            read()
+    with pytest.raises(GalleryError, match=r"has \d+ bytes, expected"):
+        OnDisk(path, DIM, N)
+
+
+def test_a_full_graph_takes_no_more(clustered: F32) -> None:
+    graph = Graph.empty(DIM, 3)
+    graph.add(clustered[:3])
+    with pytest.raises(GalleryError, match="no room for 2 more"):
+        graph.add(clustered[3:5])
+
+
+def test_a_graph_of_another_size_is_refused(tmp_path: Path, clustered: F32) -> None:
+    graph = Graph.empty(DIM, 9)
+    graph.add(clustered[:9])
+    graph.save(tmp_path / "graph")
+    assert (tmp_path / "graph").stat().st_size == graph.file_bytes
+    with pytest.raises(GalleryError, match="holds 9 nodes of M 16, not 8 of 16"):
+        Graph.load(tmp_path / "graph", DIM, 8, room=3)
+
+
+def test_ef_is_never_left_to_the_library(clustered: F32, ids: I64) -> None:
+    """A graph that was loaded has hnswlib's ef of 10: the beam must come from the call."""
+    index = HnswIndex.build(ids, clustered)
+    index.parts.graph._hnsw.set_ef(1)
+    narrow = index.search_at(clustered[:300], 1, 1)
+    index.parts.graph._hnsw.set_ef(400)
+    again = HnswIndex(index.parts, ef=200).search(clustered[:300], 1)
+    assert np.mean(again.reference_id[:, 0] == ids[:300]) >= 0.99
+    assert np.mean(narrow.reference_id[:, 0] == ids[:300]) >= 0.9
+    assert graphs.M == 16

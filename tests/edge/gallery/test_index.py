@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge.errors import GalleryError
 from edge.gallery import exact
 from edge.gallery.exact import ExactIndex
-from edge.gallery.index import make_index
+from edge.gallery.base import make_base
 
 
 @settings(deadline=None, max_examples=60)
@@ -80,7 +80,7 @@ def test_queries_of_another_dimension_are_refused_with_both_named(unit) -> None:
 
 
 def test_few_references_are_searched_exactly(unit) -> None:
-    made = make_index(np.arange(20), unit(20, 8, 0), threshold=20)
+    made = make_base(np.arange(20), unit(20, 8, 0), threshold=20)
     assert (made.kind, len(made)) == ("exact", 20)
 
 
@@ -89,7 +89,7 @@ def test_without_hnswlib_search_is_exact_and_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with caplog.at_level(logging.WARNING, "edge.gallery"):
-        made = make_index(np.arange(20), unit(20, 8, 0), threshold=10)
+        made = make_base(np.arange(20), unit(20, 8, 0), threshold=10)
     assert made.kind == "exact (hnswlib missing)"
     assert caplog.text.count("hnswlib is not installed") == 1
     assert made.search(unit(20, 8, 0), 1).reference_id[:, 0].tolist() == list(range(20))
@@ -104,5 +104,5 @@ def test_hnswlib_is_not_loaded_for_exact_search(unit, monkeypatch: pytest.Monkey
 
     monkeypatch.delitem(sys.modules, "hnswlib", raising=False)
     monkeypatch.setattr(builtins, "__import__", guarded)
-    make_index(np.arange(20), unit(20, 8, 0)).search(unit(2, 8, 1), 3)
+    make_base(np.arange(20), unit(20, 8, 0), threshold=8000).search(unit(2, 8, 1), 3)
     assert "hnswlib" not in sys.modules

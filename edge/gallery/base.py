@@ -1,0 +1,140 @@
+"""The base of a gallery's search: chosen, built, kept in its cache, loaded, extended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import GalleryError, OutputError
+from edge.gallery import cache, graph, recall, stored
+from edge.gallery.exact import ExactIndex
+from edge.gallery.hnsw import HnswIndex, Parts
+from edge.gallery.nodes import U64, Bools, Nodes, vector_digests
+from edge.gallery.sources import InMemory
+from edge.types import F32, I64
+
+MIN_RECALL = 0.95
+"""``ann_recall@1`` below which a graph is not used while exact search is bearable."""
+EXACT_BEARABLE = 200_000
+MAX_DEAD = 0.3
+"""Share of dead nodes from which a graph is built anew instead of extended."""
+
+_log = logging.getLogger("edge.gallery")
+
+Base = ExactIndex | HnswIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the index is kept, and what it is an index of: a gallery at its change ``last_seq``."""
+
+    index: Path
+    origin: cache.Origin
+    last_seq: int
+
+
+def make_base(
+    ids: I64, vectors: F32, *, threshold: int, keep: Keep | None = None, reason: str = ""
+) -> Base:
+    """An index of all references ``ids (N,) int64`` ascending, ``vectors (N, D) float32``.
+
+    Exact up to ``threshold`` references, where hnswlib is missing, and where a graph finds too few of
+    its neighbours; ``note`` and the log say which. A graph is kept as ``keep`` says; its note has the
+    ``reason`` why it was built.
+    """
+    if len(ids) <= threshold:
+        return ExactIndex(ids, vectors)
+    if not graph.available():
+        _log.warning("hnswlib is not installed: %d references are searched exactly", len(ids))
+        return ExactIndex(ids, vectors, kind="exact (hnswlib missing)")
+    note = f"graph built: {reason}" if reason else "graph built"
+    return _proved(HnswIndex.build(ids, vectors, note=note), ids, vectors, keep)
+
+
+def extend(base: Base, ids: I64, vectors: F32, *, threshold: int, keep: Keep | None = None) -> Base:
+    """An index of ``ids`` that spends time only on what ``base`` does not have; ``base`` stays."""
+    if isinstance(base, ExactIndex) or len(ids) <= threshold:
+        return make_base(ids, vectors, threshold=threshold, keep=keep)
+    parts = base.parts
+    nodes, rows, dead = parts.nodes.updated(ids, vector_digests(vectors))
+    if len(parts.graph) - parts.graph.alive + len(dead) > MAX_DEAD * len(nodes):
+        return make_base(ids, vectors, threshold=threshold, keep=keep)
+    points = _copy(parts.graph, len(rows), keep)
+    points.add(parts.projection(vectors[rows]))
+    points.forget(dead)
+    old = parts.vectors.take(np.arange(len(parts.nodes)))
+    source = InMemory(np.concatenate([old, vectors[rows]]))
+    note = f"graph extended by {len(rows)} references"
+    made = HnswIndex(Parts(points, parts.projection, nodes, source), ef=base.ef, note=note)
+    return _proved(made, ids, vectors, keep)
+
+
+def load_base(ids: I64, vectors: F32, keep: Keep) -> HnswIndex:
+    """The kept index, searched with ``vectors`` of the references ``ids`` that it has in common with
+    the gallery; others, it must be asked to pass over.
+
+    Raises GalleryError with the reason why there is none to load.
+    """
+    header = cache.read(keep.index, keep.origin)
+    points, projection, nodes = stored.load_parts(keep.index, header)
+    rows, same = rows_in(nodes, ids, vector_digests(vectors))
+    node = np.repeat(np.arange(len(nodes)), np.diff(nodes.start))
+    of_node = np.full(len(nodes), -1, np.int64)
+    of_node[node[same]] = rows[same]
+    if np.array_equal(of_node, np.arange(len(ids))):
+        source = InMemory(vectors)  # no copy, as long as nothing has changed
+    else:
+        source = InMemory(np.where((of_node >= 0)[:, None], vectors[of_node], np.float32(0)))
+    parts = Parts(points, projection, nodes, source)
+    return HnswIndex(parts, ef=header.ef, note="graph loaded from cache")
+
+
+def rows_in(nodes: Nodes, ids: I64, digest: U64) -> tuple[I64, Bools]:
+    """For each of ``nodes.ids``: its row in ``ids``, and whether it is there with the same vector (the
+    row means nothing otherwise)."""
+    if not len(ids):
+        return np.zeros(len(nodes.ids), np.int64), np.zeros(len(nodes.ids), bool)
+    rows = np.minimum(np.searchsorted(ids, nodes.ids), len(ids) - 1)
+    same = (ids[rows] == nodes.ids) & (digest[rows] == nodes.reference_digests())
+    return rows, same
+
+
+def _proved(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
+    found = recall.choose_beam(made)
+    made = HnswIndex(made.parts, ef=found.ef, note=made.note)
+    if found.at_1 < MIN_RECALL and len(ids) <= EXACT_BEARABLE:
+        note = f"HNSW graph finds only {found.at_1:.1%} of the nearest references: searched exactly"
+        _log.warning("%s", note)
+        return ExactIndex(ids, vectors, note=note)
+    if not found.met:
+        _log.warning("HNSW graph finds %.1f%% of the nearest references", 100 * found.at_1)
+    if keep is not None:
+        _keep(made, keep, found)
+    return made
+
+
+def _keep(made: HnswIndex, keep: Keep, found: recall.Recall) -> None:
+    try:
+        with cache.writing(keep.index) as mine:
+            if mine:
+                stored.save(keep.index, made, keep.origin, keep.last_seq, found)
+            else:
+                _log.info("the HNSW graph %s is being written by another process", keep.index)
+    except OutputError as error:
+        _log.warning("the HNSW graph is not kept, and will be built again: %s", error)
+
+
+def _copy(old: graph.Graph, room: int, keep: Keep | None) -> graph.Graph:
+    folder = keep.index.parent if keep and os.access(keep.index.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".hnsw-copy-", dir=folder) as place:
+        path = Path(place) / "graph"
+        old.save(path)
+        if not path.exists() or path.stat().st_size != old.file_bytes:
+            raise GalleryError(f"{place}: no room for a copy of the HNSW graph")
+        deleted = len(old) - old.alive
+        return graph.Graph.load(path, old.dim, len(old), deleted=deleted, room=room)

@@ -1,0 +1,95 @@
+"""Approximate search: a graph proposes, the full vectors decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.gallery.graph import Graph
+from edge.gallery.nodes import Nodes, vector_digests
+from edge.gallery.projection import Projection
+from edge.gallery.queries import unit_queries
+from edge.gallery.sources import InMemory, Vectors
+from edge.types import F32, I64, Neighbors
+
+EF = 48
+"""Beam of a search until ``edge.gallery.recall`` has chosen one."""
+_GATHER = 1 << 22  # numbers compared at a time: 16 MiB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """All that an index of references consists of; immutable once it is searched."""
+
+    graph: Graph
+    projection: Projection
+    nodes: Nodes
+    vectors: Vectors
+
+
+class HnswIndex:
+    """A graph over the main axes of the references, its candidates compared by all coordinates.
+
+    Similarities are exact (to half precision where the vectors lie on disk); a neighbour may be
+    missed, never invented.
+    """
+
+    kind = "hnsw"
+
+    def __init__(self, parts: Parts, *, ef: int = EF, note: str = "") -> None:
+        """``ef`` is the beam: how many candidates the graph proposes a query, at least."""
+        self.parts = parts
+        self.ef = ef
+        self.note = note
+
+    @classmethod
+    def build(cls, ids: I64, vectors: F32, *, ef: int = EF, note: str = "") -> HnswIndex:
+        """An index of ``ids (N,) int64`` ascending, ``vectors (N, D) float32`` of L2 norm 1."""
+        nodes, rows, _ = Nodes.none().updated(ids, vector_digests(vectors))
+        distinct = vectors if len(rows) == len(vectors) else vectors[rows]
+        projection = Projection.learn(distinct)
+        graph = Graph.empty(projection.dim, len(distinct))
+        graph.add(projection(distinct))
+        return cls(Parts(graph, projection, nodes, InMemory(distinct)), ef=ef, note=note)
+
+    def __len__(self) -> int:
+        """The number of references."""
+        return len(self.parts.nodes.ids)
+
+    @property
+    def ids(self) -> I64:
+        """The references, in no particular order."""
+        return self.parts.nodes.ids
+
+    def search(self, vectors: F32, k: int) -> Neighbors:
+        """See ``edge.gallery.index.Index``."""
+        return self.search_at(vectors, k, self.ef)
+
+    def search_at(self, vectors: F32, k: int, ef: int) -> Neighbors:
+        """``search`` with another beam."""
+        queries, usable = unit_queries(vectors, len(self.parts.projection.mean))
+        beam = min(max(ef, 2 * k), max(len(self.parts.nodes), 1))
+        found = np.full((len(queries), beam), -1, np.int64)
+        similarity = np.full(found.shape, -np.inf, np.float32)
+        if usable.any():
+            found[usable], similarity[usable] = self.propose(queries[usable], beam)
+        return Neighbors(*self.parts.nodes.expand(found, similarity, k))
+
+    def propose(self, queries: F32, beam: int) -> tuple[I64, F32]:
+        """The nodes ``(Q, beam)`` that the graph finds for unit ``queries``, and their cosines."""
+        found = self.parts.graph.search(self.parts.projection(queries), beam)
+        return found, self._compare(queries, found)
+
+    def _compare(self, queries: F32, found: I64) -> F32:
+        """The cosine of each query with each of its candidates; -inf where there is none."""
+        out = np.full(found.shape, -np.inf, np.float32)
+        step = max(1, _GATHER // max(1, found.shape[1] * queries.shape[1]))
+        for start in range(0, len(queries), step):
+            some = found[start : start + step]
+            real = some >= 0
+            vectors = self.parts.vectors.take(np.where(real, some, 0).reshape(-1))
+            vectors = vectors.reshape(*some.shape, queries.shape[1])
+            cosine = np.matmul(vectors, queries[start : start + step, :, None])[..., 0]
+            out[start : start + step] = np.where(real, cosine, -np.inf)
+        return out

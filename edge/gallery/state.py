@@ -1,0 +1,164 @@
+"""One committed state of a gallery in memory, and how the next one follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import GalleryError
+from edge.gallery.base import Base, rows_in
+from edge.gallery.exact import ExactIndex
+from edge.gallery.hnsw import HnswIndex
+from edge.gallery.index import Index
+from edge.gallery.layered import LayeredIndex
+from edge.gallery.nodes import vector_digests
+from edge.gallery.records import Changes, Sku, Snapshot
+from edge.types import F32, I32, I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryState:
+    """SKUs, references and how they are searched. Immutable; every array in it too.
+
+    ``skus`` is in the order of its keys; ``ids (R,) int64`` ascending are the living references and
+    ``sku_index (R,)`` the place of each one's SKU. ``base`` has the references of an earlier state;
+    ``gone (G,)`` ascending are those of its ids that do not count any more, and ``delta_ids (A,)``
+    ascending with ``delta_vectors (A, D)`` those that it lacks.
+    """
+
+    version: str
+    last_seq: int
+    skus: Mapping[str, Sku]
+    ids: I64
+    sku_index: I32
+    base: Base
+    gone: I64
+    delta_ids: I64
+    delta_vectors: F32
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, base: Base) -> GalleryState:
+        """A state read from the file, searched by a base that may be of another one."""
+        references = snapshot.references
+        gone, new = _difference(base, references.ids, references.vectors)
+        return cls(
+            version=snapshot.version,
+            last_seq=snapshot.last_seq,
+            skus={sku.sku_id: sku for sku in snapshot.skus},
+            ids=references.ids,
+            sku_index=references.sku_index,
+            base=base,
+            gone=gone,
+            delta_ids=references.ids[new],
+            delta_vectors=references.vectors[new],
+        )
+
+    @property
+    def backlog(self) -> int:
+        """How many references the base lacks or has too many."""
+        return len(self.gone) + len(self.delta_ids)
+
+    def index(self) -> Index:
+        """The search over the living references."""
+        if not self.backlog:
+            return self.base
+        delta = ExactIndex(self.delta_ids, self.delta_vectors)
+        return LayeredIndex(self.base, self.gone, delta, len(self.ids))
+
+    def vectors(self) -> F32:
+        """The vectors ``(R, D) float32`` of ``ids``."""
+        out = np.empty((len(self.ids), self.delta_vectors.shape[1]), np.float32)
+        new = _among(self.ids, self.delta_ids)
+        out[new] = self.delta_vectors
+        old = self.ids[~new]
+        if isinstance(self.base, ExactIndex):
+            out[~new] = self.base.vectors[np.searchsorted(self.base.ids, old)]
+        else:
+            nodes = self.base.parts.nodes
+            order = np.argsort(nodes.ids, kind="stable")
+            node = np.repeat(np.arange(len(nodes)), np.diff(nodes.start))[order]
+            at = np.searchsorted(nodes.ids[order], old)
+            out[~new] = self.base.parts.vectors.take(node[at])
+        return out
+
+    def after(self, changes: Changes) -> GalleryState:
+        """The state that ``changes`` lead to; GalleryError when they do not follow from this one."""
+        if changes.since != self.last_seq:
+            raise GalleryError(f"changes since {changes.since} do not follow {self.last_seq}")
+        skus, owner = self._skus_after(changes)
+        stays = ~_among(self.ids, changes.removed)
+        ids = np.concatenate([self.ids[stays], changes.ids])
+        place = {sku_id: at for at, sku_id in enumerate(skus)}
+        try:
+            added = np.array([place[sku_id] for sku_id in changes.sku_ids], np.int32)
+            moved = np.array([place[sku_id] for sku_id in changes.relabelled.values()], np.int32)
+        except KeyError as error:
+            raise GalleryError(f"changes name a SKU {error} that is not there") from error
+        kept = owner[self.sku_index[stays]]
+        if len(moved):
+            at = np.searchsorted(self.ids[stays], np.array(list(changes.relabelled), np.int64))
+            kept[at] = moved
+        order = np.argsort(ids, kind="stable")
+        ids, sku_index = ids[order], np.concatenate([kept, added])[order]
+        if len(ids) != changes.reference_count or len(skus) != changes.sku_count:
+            raise GalleryError("changes do not lead to as many references and SKUs as there are")
+        if np.any(np.diff(ids) <= 0) or np.any(sku_index < 0):
+            raise GalleryError("changes contradict the state that they are applied to")
+        waiting = ~_among(self.delta_ids, changes.removed)
+        delta_ids = np.concatenate([self.delta_ids[waiting], changes.ids])
+        delta = np.concatenate([self.delta_vectors[waiting], changes.vectors])
+        order = np.argsort(delta_ids, kind="stable")
+        leave = changes.removed[~_among(changes.removed, self.delta_ids)]
+        return GalleryState(
+            version=changes.version,
+            last_seq=changes.last_seq,
+            skus=skus,
+            ids=ids,
+            sku_index=sku_index,
+            base=self.base,
+            gone=np.union1d(self.gone, leave),
+            delta_ids=delta_ids[order],
+            delta_vectors=delta[order],
+        )
+
+    def on(self, base: Base) -> GalleryState:
+        """The same state searched by a base that was made of this one or of one before it."""
+        have = np.sort(base.ids)
+        waits = ~_among(self.delta_ids, have)
+        return replace(
+            self,
+            base=base,
+            gone=have[~_among(have, self.ids)],
+            delta_ids=self.delta_ids[waits],
+            delta_vectors=self.delta_vectors[waits],
+        )
+
+    def _skus_after(self, changes: Changes) -> tuple[Mapping[str, Sku], I32]:
+        """The SKUs then, and the new place ``(S,)`` of each of the old ones (-1 = gone)."""
+        if not changes.skus and not changes.removed_skus:
+            return self.skus, np.arange(len(self.skus), dtype=np.int32)
+        known = {**self.skus, **{sku.sku_id: sku for sku in changes.skus}}
+        for sku_id in changes.removed_skus:
+            known.pop(sku_id, None)
+        skus = {sku_id: known[sku_id] for sku_id in sorted(known)}
+        place = {sku_id: at for at, sku_id in enumerate(skus)}
+        return skus, np.array([place.get(sku_id, -1) for sku_id in self.skus], np.int32)
+
+
+def _difference(base: Base, ids: I64, vectors: F32) -> tuple[I64, npt.NDArray[np.bool_]]:
+    """The ids of ``base`` that are not in ``ids`` with the same vector, and the rows it lacks."""
+    if isinstance(base, HnswIndex):
+        _, same = rows_in(base.parts.nodes, ids, vector_digests(vectors))
+        return np.sort(base.ids[~same]), ~_among(ids, np.sort(base.ids[same]))
+    same = _among(base.ids, ids)
+    return base.ids[~same], ~_among(ids, base.ids)
+
+
+def _among(ids: I64, sorted_ids: I64) -> npt.NDArray[np.bool_]:
+    if not len(sorted_ids):
+        return np.zeros(ids.shape, bool)
+    at = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
+    return np.asarray(sorted_ids[at] == ids)
