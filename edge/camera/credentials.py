@@ -14,6 +14,7 @@ from edge.errors import CameraError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
+_SECRET_FIELD = re.compile(r"pass|pwd|secret|token|^auth|^(api_?)?key$", re.IGNORECASE)
 _HIDDEN = "***"
 _MAX_FILE_BYTES = 4096
 
@@ -23,11 +24,13 @@ class Address:
     """Where a camera is and how to log in. It has no repr: a stray log line shows nothing.
 
     ``bare`` is the URL without user and password; these are as typed, not percent-encoded.
+    ``secrets`` are values that the environment gave for other places of the URL.
     """
 
     bare: str
     user: str = ""
     password: str = ""
+    secrets: tuple[str, ...] = ()
 
     def with_login(self) -> str:
         """The URL with user and password in it; for libraries that take them in no other way."""
@@ -38,13 +41,15 @@ class Address:
         return urlunsplit(parts._replace(netloc=login + parts.netloc))
 
     def redact(self, text: str) -> str:
-        """``text`` without the user, the password, or anything that a URL has before an ``@``."""
+        """``text`` without the secrets, or anything that a URL has before an ``@``."""
         text = _USERINFO.sub(f"{_HIDDEN}@", text)
-        for secret in (self.password, self.user):
-            for form in {secret, quote(secret, safe="")}:
-                if form:
-                    text = text.replace(form, _HIDDEN)
-        return text
+        secrets = {self.password, self.user, *self.secrets}
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))} - {""}
+        if not forms:
+            return text
+        # in one pass, the longest first: no replacement can spoil another
+        found = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        return re.sub(found, _HIDDEN, text)
 
 
 def resolve(
@@ -71,15 +76,27 @@ def resolve(
         password = unquote(raw_password) if "$" not in raw_password else _fill(raw_password, known)
         rest = rest[len(before) + 1 :]
     bare = _fill(f"{scheme}{mark}{rest}", known)
+    secrets = tuple(known[name] for name in _VARIABLE.findall(rest))
     if credentials_file is not None:
         user, password = _read_login(Path(_fill(str(credentials_file), known)))
-    return Address(bare, user, password)
+    return Address(bare, user, password, secrets)
 
 
 def has_literal_login(url: str) -> bool:
     """Whether a user or password stands in the URL itself rather than as ``${NAME}``."""
     match = _USERINFO.search(url)
-    return match is not None and _VARIABLE.sub("", match[0].rstrip("@")).strip(":") != ""
+    if match is not None and _VARIABLE.sub("", match[0].rstrip("@")).strip(":"):
+        return True
+    return literal_secret(url) is not None
+
+
+def literal_secret(url: str) -> str | None:
+    """Name of the first field of the URL's query that holds a password as it is, or None."""
+    for field in url.partition("?")[2].split("&"):
+        name, _, value = field.partition("=")
+        if _SECRET_FIELD.search(name) and _VARIABLE.sub("", value):
+            return name
+    return None
 
 
 def shown_url(url: str) -> str:

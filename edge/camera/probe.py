@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from edge.camera.credentials import has_literal_login, shown_url
+from edge.camera.credentials import has_literal_login, literal_secret, shown_url
 from edge.camera.health import CameraHealth, CameraState
 from edge.camera.process import CaptureProcess
 from edge.camera.segment import remove_stale
@@ -127,7 +127,7 @@ def probe_settings(
     Raises:
         ConfigError: an option or the URL is wrong.
     """
-    if has_literal_login(url):
+    if has_literal_login(url) and literal_secret(url) is None:
         scheme, _, rest = url.partition("://")
         login, _, rest = rest.partition("@") if "@" in rest else ("", "", rest)
         user, _, password = login.partition(":")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edge.camera.credentials import has_literal_login
+from edge.camera.credentials import has_literal_login, literal_secret
 from edge.camera.hours import Opening, is_open, parse_opening, parse_zone
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -112,6 +112,10 @@ class CameraSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
+        if (field := literal_secret(url)) is not None:
+            raise ValueError(
+                f"the value of {field!r} must not stand in the configuration: use ${{NAME}}"
+            )
         if has_literal_login(url):
             raise ValueError(
                 "user and password must not stand in the configuration: write ${NAME} for each, or"
