@@ -39,10 +39,9 @@ class Recovery:
         """One line for a log."""
         parts = []
         if self.killed:
-            parts.append(
-                f"its last writer ended without closing it ({self.killed}): replayed"
-                f" {self.journal_bytes} bytes of its journal"
-            )
+            parts.append(f"its last writer ended without closing it ({self.killed})")
+        if self.journal_bytes:
+            parts.append(f"replayed {self.journal_bytes} bytes of its journal")
         if self.changes:
             what = "; ".join(f"{change.seq}: {change.summary}" for change in self.changes[-3:])
             number = len(self.changes)

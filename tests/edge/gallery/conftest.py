@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,9 +42,19 @@ def new_reference() -> NewRef:
 
 
 @pytest.fixture
-def small(tmp_path: Path, unit: Unit, new_reference: NewRef) -> Path:
+def small(tmp_path: Path, small_template: Path) -> Path:
     """A closed gallery: SKUs a, b, c of 8 dimensions; two references of a, one of b, none of c."""
-    path = tmp_path / "gallery.db"
+    for path in small_template.parent.iterdir():
+        shutil.copy(path, tmp_path)
+    return tmp_path / small_template.name
+
+
+@pytest.fixture(scope="session")
+def small_template(
+    tmp_path_factory: pytest.TempPathFactory, unit: Unit, new_reference: NewRef
+) -> Path:
+    """What ``small`` is a copy of; not to be changed."""
+    path = tmp_path_factory.mktemp("small") / "gallery.db"
     vectors = unit(3, 8, 1)
     with GalleryStore.create(path, tower=TOWER, dim=8, precision="fp32") as store:
         names = {"de": "Milch", "en-US": "Milk"}

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -212,33 +210,3 @@ def test_rows_changed_behind_the_stores_back_are_found(
     report = verify_gallery(small)
     assert not report.ok
     assert any(message in problem for problem in report.problems)
-
-
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
-from edge.gallery.records import NewReference
-from edge.gallery.store import GalleryStore
-
-vector = np.eye(8, dtype=np.float32)[0]
-with GalleryStore.open(Path(sys.argv[1]), read_only=False) as store:
-    while True:
-        (number,) = store.add_references([NewReference("a", vector, b"\\xff\\xd8", "x", "0", 1.0)])
-        print(number, flush=True)
-"""
-
-
-def test_a_killed_writer_loses_nothing_it_has_acknowledged(small: Path) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(small)], stdout=subprocess.PIPE, text=True
-    )
-    assert writer.stdout is not None
-    acknowledged = [int(writer.stdout.readline()) for _ in range(20)]
-    writer.kill()
-    acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
-    writer.wait()
-    with GalleryStore.open(small, read_only=False) as store:
-        assert set(acknowledged) <= set(store.vectors().ids.tolist())
-    assert verify_gallery(small).ok
-    assert names(small.parent) == ["gallery.db", "gallery.db.seq"]
