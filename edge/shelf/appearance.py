@@ -29,12 +29,14 @@ class Look:
     """One frame against the reference, per block ``(rows, columns)``.
 
     ``moving``: differs from the frame before; ``still``: has not moved for ``calm_s``; ``changed``:
-    its mean since it last moved differs from the reference; ``light``: the median gain.
+    its mean since it last moved differs from the reference; ``energy (rows, columns) float32``: the
+    mean square of that difference, noise taken off; ``light``: the median gain.
     """
 
     moving: Mask
     still: Mask
     changed: Mask
+    energy: F32
     light: float
 
 
@@ -106,9 +108,10 @@ class Appearance:
         learn = still & ~self.known
         if learn.any():
             self.adopt(learn)
-        changed = self._changed(dim) & self.known
+        energy, changed = self._changed(dim)
+        changed &= self.known
         self._trusted = _mostly(~(changed | moving))
-        return Look(moving, still, changed, light)
+        return Look(moving, still, changed, energy, light)
 
     def adopt(self, blocks: Mask) -> None:
         """Make what these blocks look like now their reference."""
@@ -171,13 +174,14 @@ class Appearance:
         share = cv2.resize(1.0 / self._count, self._wh, interpolation=cv2.INTER_NEAREST)
         self._recent += (even - self._recent) * share[..., None]
 
-    def _changed(self, dim: float) -> Mask:
+    def _changed(self, dim: float) -> tuple[F32, Mask]:
         assert self.reference is not None
         settings = self._settings
         # the noise that is left in the two means is no change
         left = 0.5 * self.noise * dim**2 * (1 / self._count + 1 / _MEMORY)
-        excess = _energy(self._recent - self.reference) - left
-        return np.asarray(excess > np.maximum(settings.change_levels**2, 2.0 * left), dtype=bool)
+        energy = np.maximum(_energy(self._recent - self.reference) - left, 0.0)
+        least = np.maximum(settings.change_levels**2, settings.noise_factor**2 * left)
+        return np.asarray(energy, np.float32), np.asarray(energy > least, dtype=bool)
 
     def _pixels(self, blocks: Mask) -> Mask:
         full = cv2.resize(blocks.astype(np.uint8), self._wh, interpolation=cv2.INTER_NEAREST)

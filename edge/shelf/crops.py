@@ -71,9 +71,7 @@ class CropKeeper:
         return [crop for _, _, crop in sorted(self._unknown, key=lambda e: (-e[0], -e[1]))]
 
 
-def thumbnail(
-    image: U8, xyxy: np.ndarray, *, px: int = THUMBNAIL_PX, quality: int = 82
-) -> bytes:
+def thumbnail(image: U8, xyxy: np.ndarray, *, px: int = THUMBNAIL_PX, quality: int = 82) -> bytes:
     """The box of a picture as a JPEG of at most ``px`` a side; at least one pixel."""
     height, width = image.shape[:2]
     x1, y1 = (int(np.clip(v, 0, n - 1)) for v, n in zip(xyxy[:2], (width, height), strict=True))

@@ -18,37 +18,43 @@ _RESIZED = 0.06  # a unit further back is smaller by at least this share of its 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``wait`` for more evidence, ``same`` product (or still nothing), or a change of a kind."""
+    """``wait`` for more evidence, ``same`` product (or still nothing), or a change of a kind.
+
+    ``empties`` says that nothing stands there any more; ``similarity`` is before against after.
+    """
 
     outcome: Literal["wait", "same", "change"]
     kind: Kind | None = None
     similarity: float | None = None
+    empties: bool = False
 
 
 _WAIT, _SAME = Verdict("wait"), Verdict("same")
 
 
-def decide(slot: Slot, pending: Pending, share: float, settings: SlotSettings) -> Verdict:
-    """What became of a slot that looks changed in a ``share`` of its area and is still.
+def decide(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdict:
+    """What became of a slot that looks changed and is still.
 
     A product is gone when the detector twice does not find it where most of the facing looks
-    different. It is another one when the gallery says so and the picture or the embeddings agree,
-    or when picture and embeddings both say so although the gallery cannot tell them apart.
+    different; a detection that resembles no product of the gallery does not count. It is another
+    one when the gallery says so, or when a spot of it changed by enough contrast.
     """
     if not slot.filled:
         return _decide_empty(slot, pending, settings)
-    gone = pending.absent > pending.seen and share >= settings.absent_share
-    if gone:
-        return Verdict("change", "taken") if pending.absent >= _LOOKS else _WAIT
+    large = slot.changed_share >= settings.absent_share
+    if pending.absent > pending.seen and large:
+        return Verdict("change", "taken", empties=True) if pending.absent >= _LOOKS else _WAIT
     if pending.votes.count < settings.votes:
         return _WAIT
     similarity = slot.votes.similarity(pending.votes)
+    if large and _phantom(pending, settings):
+        return Verdict("change", "taken", empties=True)
     differs = similarity is not None and similarity < settings.same_similarity
-    large = share >= settings.replaced_share
+    strong = slot.contrast >= settings.replaced_levels
     before, after = slot.answer.sku_id, pending.answer.sku_id
-    if before != after and before is not None and after is not None and (differs or large):
+    if before != after and before is not None and after is not None and (differs or strong):
         return Verdict("change", "replaced", similarity)
-    if differs and large:
+    if strong:
         return Verdict("change", _by_size(slot, pending), similarity)
     return Verdict("same", similarity=similarity)
 
@@ -58,10 +64,26 @@ def _decide_empty(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdi
         return _SAME
     if not pending.seen or pending.votes.count < settings.votes:
         return _WAIT
+    if _phantom(pending, settings):
+        return _SAME
+    similarity = slot.votes.similarity(pending.votes)
     if slot.gap or not slot.held:
-        return Verdict("change", "gap_filled")
-    same = pending.answer.sku_id in (slot.sku_before, None)
-    return Verdict("change", "put_back" if same else "replaced")
+        return Verdict("change", "gap_filled", similarity)
+    before, after = slot.answer.sku_id, pending.answer.sku_id
+    same = before == after
+    if before is None or after is None:
+        same = similarity is not None and similarity >= settings.same_similarity
+    return Verdict("change", "put_back" if same else "replaced", similarity)
+
+
+def _phantom(pending: Pending, settings: SlotSettings) -> bool:
+    """Whether the detector found a piece of empty shelf: unsure, and like nothing that is sold."""
+    answer = pending.answer
+    return (
+        bool(answer.top)
+        and answer.similarity < settings.phantom_similarity
+        and pending.confidence < settings.phantom_confidence
+    )
 
 
 def _by_size(slot: Slot, pending: Pending) -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from edge.shelf.decision import Verdict, decide
-from edge.shelf.slot import Answer, Pending, Slot, Votes, alike
+from edge.shelf.slot import Pending, Slot, alike
 from edge.shelf.slot_events import Kind, SlotEvent
 from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.visibility import Visibility
@@ -77,8 +77,7 @@ class Settling:
 
     def settle(self, slot: Slot, pending: Pending) -> bool:
         """Decide about a changed slot if that can be done; True when its box may have changed."""
-        share = slot.changed_share
-        verdict = decide(slot, pending, share, self._settings)
+        verdict = decide(slot, pending, self._settings)
         if verdict.outcome == "wait":
             return False
         box = pending.box if pending.seen >= pending.absent else None
@@ -98,7 +97,7 @@ class Settling:
         if not slot.gap and slot.held and empty_s >= self._settings.gap_after_s:
             slot.gap = True
             since = self._time(slot.empty_since)
-            self._log.add("gap_opened", self._at, since, slot=slot, before=slot.sku_before)
+            self._log.add("gap_opened", self._at, since, slot=slot, before=slot.answer.sku_id)
         return empty_s >= self._settings.forget_after_s
 
     def _change(
@@ -111,22 +110,20 @@ class Settling:
     ) -> None:
         assert verdict.kind is not None
         share = slot.changed_share
-        before = slot.answer.sku_id if slot.filled else slot.sku_before
-        gone = verdict.kind == "taken" and not pending.seen >= pending.absent
-        if box is not None and not alike(box, slot.xyxy):
-            slot.xyxy = box
-        if gone:
-            slot.filled, slot.gap, slot.empty_since = False, False, self._now_s
-            slot.sku_before, slot.held = before, True
-            slot.votes, slot.answer = Votes(), Answer()
+        before, after = slot.answer.sku_id, pending.answer.sku_id
+        if verdict.empties:
+            slot.filled, slot.gap, slot.held = False, False, True
+            slot.empty_since, after = self._now_s, None
         else:
+            if box is not None and not alike(box, slot.xyxy):
+                slot.xyxy = box
             slot.filled, slot.gap = True, False
             slot.votes, slot.answer = pending.votes, pending.answer
             slot.embedded_at = self._now_s
             slot.looks = slot.hits = float(max(pending.seen, 1))
         self._log.add(
             verdict.kind, self._at, self._time(since_s), slot=slot, before=before,
-            after=slot.answer.sku_id, changed_share=share, similarity=verdict.similarity,
+            after=after, changed_share=share, similarity=verdict.similarity,
         )  # fmt: skip
 
     def _time(self, clock_s: float) -> datetime:

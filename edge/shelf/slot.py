@@ -74,6 +74,7 @@ class Pending:
     seen: int = 0
     absent: int = 0
     box: F32 | None = None
+    confidence: float = 0.0
     votes: Votes = field(default_factory=Votes)
     answer: Answer = field(default_factory=Answer)
 
@@ -87,11 +88,12 @@ class Pending:
 class Slot:
     """A facing's place. Times are seconds of the memory's own clock.
 
-    ``xyxy (4,) float32`` in frame pixels; ``filled`` False means empty; ``held`` says whether an
-    empty slot held a product before, and ``sku_before`` which; ``looks`` and ``hits`` how often the
+    ``xyxy (4,) float32`` in frame pixels; ``filled`` False means empty; ``held`` says that an
+    empty slot held a product before, which ``votes`` and ``answer`` then still describe; ``looks`` and ``hits`` how often the
     detector looked and found it, older looks fading. Of the present frame: ``hidden`` somebody
     stands in front; ``restless`` something moves there; ``changed_share`` the part that looks
-    different from the reference; ``same_at`` when it last did not.
+    different from the reference, ``contrast`` the strongest spot of it in grey levels; ``same_at``
+    when it last looked the same.
     """
 
     slot_id: int
@@ -102,7 +104,6 @@ class Slot:
     votes: Votes = field(default_factory=Votes)
     answer: Answer = field(default_factory=Answer)
     held: bool = False
-    sku_before: str | None = None
     empty_since: float = 0.0
     embedded_at: float = float("-inf")
     looks: float = 0.0
@@ -110,6 +111,7 @@ class Slot:
     hidden: bool = False
     restless: bool = False
     changed_share: float = 0.0
+    contrast: float = 0.0
     same_at: float = 0.0
     pending: Pending | None = None
 

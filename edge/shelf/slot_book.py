@@ -88,6 +88,7 @@ class SlotBook:
             slot.pending.absent += not seen
             if seen:
                 slot.pending.box = found.xyxy[index].copy()
+                slot.pending.confidence = float(found.confidence[index])
             return
         if not slot.filled:
             return
@@ -103,7 +104,7 @@ class SlotBook:
         self.next_id += 1
         if changed:
             slot.filled, slot.empty_since = False, now_s
-            slot.pending = Pending(seen=1, box=slot.xyxy.copy())
+            slot.pending = Pending(1, 0, slot.xyxy.copy(), slot.confidence)
         else:
             # earlier passes looked there, too, and found nothing
             slot.looks = float(min(self.passes, 12))

@@ -23,13 +23,18 @@ class SlotSettings(BaseModel):
         change_levels: lasting difference, in grey levels after the light is taken out, above which
             a place looks changed.
         noise_factor: the same as a multiple of the place's own noise; the larger of both holds.
-        changed_share: part of a facing that must look changed before it is looked at again.
-        replaced_share: part of a facing that must look changed before another product is reported
-            although the gallery gives the same answer for both.
+        new_place_share: part of a detection without a slot that must look changed before it counts
+            as a product that was put there, and not as one that was missed before.
+        replaced_levels: contrast, in grey levels, of the strongest changed spot of a facing from
+            which it is another product although the gallery gives the same answer for both (variants
+            may differ in one word).
         same_similarity: cosine similarity to the slot's own earlier embeddings above which a facing
             whose SKU did not change is taken for the same product.
         absent_share: part of a facing that must look changed before a product that is no longer
             detected is taken for gone.
+        phantom_similarity: cosine similarity to the nearest product of the gallery below which a
+            detection is taken for a piece of empty shelf, unless the detector is sure of it.
+        phantom_confidence: confidence from which it is.
         associate_iou: overlap from which a detection and a slot are the same place.
         votes: embeddings a slot's identity rests on before it is decided.
         votes_max: embeddings that are remembered; older ones fade.
@@ -59,10 +64,12 @@ class SlotSettings(BaseModel):
     motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 14.0
     change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
     noise_factor: Annotated[float, Field(gt=0.0)] = 3.5
-    changed_share: Share = 0.03
-    replaced_share: Share = 0.12
+    new_place_share: Share = 0.25
+    replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 12.0
     same_similarity: Similarity = 0.95
     absent_share: Share = 0.4
+    phantom_similarity: Similarity = 0.45
+    phantom_confidence: Share = 0.65
     associate_iou: Share = 0.5
     votes: Annotated[int, Field(ge=1, le=50)] = 3
     votes_max: Annotated[int, Field(ge=1, le=1000)] = 10

@@ -6,6 +6,7 @@ import numpy as np
 
 from edge.shelf.appearance import Appearance, Mask
 from edge.shelf.block_shares import BlockShares
+from edge.shelf.evidence import measure
 from edge.shelf.occlusion import Occlusion, Regions
 from edge.shelf.slot import Pending, Slot
 from edge.shelf.slot_book import SlotBook
@@ -51,19 +52,17 @@ class Visibility:
         self._regions = self._occlusion.sort(
             look.changed, look.still, self.shelved, self._shares.median_size(), elapsed_s
         )
-        shares = (
-            self._shares.of(self._regions.open),
-            self._shares.of(self._regions.occluded),
-            self._shares.of(self._regions.unsettled) * self._shares.sizes,
-        )
-        rows = zip(book.slots.values(), *(s.tolist() for s in shares), strict=True)
-        for slot, changed, covered, restless in rows:
-            slot.hidden = covered >= self._settings.hidden_share
-            slot.restless = restless >= 1.0
-            slot.changed_share = changed
+        changed, contrast = measure(self._regions.open, look.energy, self._shares.blocks)
+        covered = self._shares.of(self._regions.occluded)
+        restless = self._shares.of(self._regions.unsettled) * self._shares.sizes
+        columns = (changed, contrast, covered, restless)
+        for slot, *values in zip(book.slots.values(), *(c.tolist() for c in columns), strict=True):
+            slot.changed_share, slot.contrast = values[0], values[1]
+            slot.hidden = values[2] >= self._settings.hidden_share
+            slot.restless = values[3] >= 1.0
             if slot.restless:
                 slot.pending = None
-            elif changed < self._settings.changed_share:
+            elif not slot.changed_share:
                 slot.pending = None
                 slot.same_at = now_s
             elif slot.pending is None:
@@ -80,7 +79,7 @@ class Visibility:
         if self._started and self._regions.unsettled[blocks].any():
             return "busy"
         changed = float(self._regions.open[blocks].mean())
-        return "changed" if changed >= self._settings.changed_share else "same"
+        return "changed" if changed >= self._settings.new_place_share else "same"
 
     def outside_changed(self) -> float:
         """How much looks different outside all slots, in facings."""

@@ -62,15 +62,10 @@ def render_scene(
         raise ConfigError(
             f"difficulty must be one of {', '.join(DIFFICULTIES)}, got {difficulty!r}"
         )
-    low, high = facings
-    if not 1 <= low <= high:
-        raise ConfigError(f"facings must be (low, high) with 1 <= low <= high, got {facings}")
     rng = np.random.default_rng([SPLIT_CODES[catalog.split], catalog.seed, 2, seed])
-    inner = 0.12 * (high - low)
-    wanted = round(float(rng.uniform(low + inner, high - inner)))
-    layout = _stock(catalog, rng, wanted, size_wh[0] / size_wh[1], difficulty)
-    camera = make_camera(rng, _TURN_DEG[difficulty])
-    view = _aim(layout, rng, camera, (low, wanted, high), size_wh)
+    layout, view = arrange(
+        catalog, rng, size_wh, facings, difficulty, hard_variants=difficulty == "hard"
+    )
     image, xyxy, who = draw_store(
         layout,
         view,
@@ -90,8 +85,36 @@ def render_scene(
     )
 
 
+def arrange(
+    catalog: Catalog,
+    rng: np.random.Generator,
+    size_wh: tuple[int, int],
+    facings: tuple[int, int],
+    difficulty: Difficulty,
+    *,
+    hard_variants: bool,
+) -> tuple[Layout, View]:
+    """Stock shelves and aim a camera at them; arguments as for `render_scene`.
+
+    Raises ConfigError for an empty range of facings.
+    """
+    low, high = facings
+    if not 1 <= low <= high:
+        raise ConfigError(f"facings must be (low, high) with 1 <= low <= high, got {facings}")
+    inner = 0.12 * (high - low)
+    wanted = round(float(rng.uniform(low + inner, high - inner)))
+    layout = _stock(catalog, rng, wanted, size_wh[0] / size_wh[1], difficulty, hard_variants)
+    camera = make_camera(rng, _TURN_DEG[difficulty])
+    return layout, _aim(layout, rng, camera, (low, wanted, high), size_wh)
+
+
 def _stock(
-    catalog: Catalog, rng: np.random.Generator, wanted: int, aspect: float, difficulty: Difficulty
+    catalog: Catalog,
+    rng: np.random.Generator,
+    wanted: int,
+    aspect: float,
+    difficulty: Difficulty,
+    hard_variants: bool,
 ) -> Layout:
     """Bays that hold more than the wanted facings: just about all of them, or many more."""
     height = float(np.sqrt(wanted * _MM2_PER_FACING / aspect)) * float(rng.uniform(1.1, 1.4))
@@ -103,7 +126,7 @@ def _stock(
             width_mm=max(700.0, height * aspect * 1.1),
             height_mm=max(300.0, height),
             tidiness=_TIDINESS[difficulty],
-            hard_variants=difficulty == "hard",
+            hard_variants=hard_variants,
         )
         if len(layout.facings) >= needed:
             return layout

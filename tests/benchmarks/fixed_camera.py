@@ -1,0 +1,238 @@
+"""What the shelf memory saves on a fixed camera, and whether it misses or invents a change.
+
+    python -m tests.benchmarks.fixed_camera [--seed 0] [--seconds 60] [--full-every 1] [--bundle DIR]
+
+Renders a clip of about 120 facings with sensor noise, mains flicker, wandering exposure, somebody
+who walks by and stands in front, a lighting step, and ten changes: four swaps of near-identical
+variants, four products taken and two of them put back; two of the changes fall into the lighting
+step. The gallery holds one clean front of each of the 60 SKUs. The clip runs through the memory and,
+frame by frame, through the whole pipeline with the same models, provider and scale.
+
+Prints one JSON object: the time a frame of both and their ratio, what was computed, the events
+against the truth (found within two seconds, late, repeated, false, wrong kind or SKU), and the final
+inventories: of the memory, of the whole pipeline (the median over the last ten seconds, as an audit
+counts a clip) and the truth. With ``--full-every 5`` only every fifth frame is computed in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from edge import geometry
+from edge.bundle import Bundle
+from edge.enrolment import build_from_folder
+from edge.gallery.gallery import Gallery
+from edge.pipeline import Models, Pipeline
+from edge.shelf.facings import FacingsCounter
+from edge.shelf.slot_events import SlotEvent
+from edge.shelf.slot_settings import SlotSettings
+from edge.shelf.slots import ShelfMemory
+from edge.shelf.watch import FixedCamera
+from edge.types import F32, Frame
+from export.scenes.catalog import Catalog, build_catalog
+from export.scenes.clip import Clip, ClipPlan
+from export.scenes.sensor import LightStep
+from export.scenes.shopper import Walk
+from export.scenes.writer import write_store
+
+WITHIN_S = 2.0
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+CAMERA = "clip"
+
+
+def make_catalog(seed: int) -> Catalog:
+    """60 SKUs of brands that no model has seen, near-identical families among them."""
+    return build_catalog(seed=seed, split="test", skus=60, hard_share=0.3)
+
+
+def make_plan(seed: int, seconds: float) -> ClipPlan:
+    """Ten changes at random times, two of them while the light changes."""
+    rng = np.random.default_rng([seed, 77])
+    unit = seconds / 60
+    step_s = float(rng.uniform(38, 40)) * unit
+    slots = np.array([7, 11, 15, 19, 23, 0, 0, 46, 50, 54], float) * unit
+    times = slots + rng.uniform(-1, 1, len(slots)) * unit
+    times[5], times[6] = step_s + 0.3, step_s + 1.1
+    walk_s = float(rng.uniform(25.5, 26.5)) * unit
+    gain = tuple(float(g) for g in rng.uniform(0.65, 0.8) * rng.uniform(0.95, 1.05, 3))
+    return ClipPlan(
+        seconds=seconds,
+        changes_at_s=tuple(float(t) for t in times),
+        swaps=4,
+        put_back=2,
+        walks=(Walk(walk_s, walk_s + 8.0, bool(rng.random() < 0.5), 3.0, 0.5, seed),),
+        steps=(LightStep(step_s, 2.0, (gain[0], gain[1], gain[2]), float(rng.random()), 0.8),),
+    )
+
+
+def make_clip(seed: int, seconds: float) -> tuple[Catalog, Clip]:
+    """The first clip from this seed on whose shelf can hold the plan."""
+    from edge.errors import ConfigError
+
+    for attempt in range(50):
+        catalog = make_catalog(seed + 1000 * attempt)
+        try:
+            return catalog, Clip(catalog, seed, make_plan(seed, seconds))
+        except ConfigError:
+            continue
+    raise SystemExit(f"no shelf for seed {seed} holds the plan")
+
+
+def make_gallery(catalog: Catalog, folder: Path, bundle: Path | None) -> Gallery:
+    """One clean front a SKU, enrolled."""
+    write_store(
+        folder, seed=catalog.seed, split="test", skus=60, photos=0, hard_share=0.3, front_px=384
+    )
+    build_from_folder(folder / "fronts", folder / "gallery.db", bundle=bundle, provider="cpu")
+    return Gallery.open(folder / "gallery.db")
+
+
+def frame_of(clip: Clip, number: int) -> Frame:
+    """One frame of the clip as a camera gives it."""
+    at = START + timedelta(seconds=clip.time_s(number))
+    return Frame(clip.frame(number), CAMERA, number, at)
+
+
+@dataclass(slots=True)
+class Score:
+    """Events against the truth."""
+
+    found: int = 0
+    late: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    false: list[str] = field(default_factory=list)
+    other_kind: list[str] = field(default_factory=list)
+    other_sku: list[str] = field(default_factory=list)
+    delays_s: list[float] = field(default_factory=list)
+
+
+def score(clip: Clip, events: list[SlotEvent]) -> Score:
+    """Pair each true change with the events at its place from its time on."""
+    result = Score()
+    left = [e for e in events if e.xyxy is not None and e.kind != "gap_opened"]
+    others = [e for e in events if e.xyxy is None]
+    result.false += [f"{e.kind} at {_seconds(e):.1f} s" for e in others]
+    for change in reversed(clip.changes):
+        box = clip.box(change.place)
+        near = [e for e in left if _overlap(box, e) >= 0.3 and _seconds(e) >= change.at_s - 0.01]
+        name = f"{change.kind} at {change.at_s:.1f} s, place {change.place}"
+        for event in near:
+            left.remove(event)
+        if not near:
+            result.missed.append(name)
+            continue
+        delay = _seconds(near[0]) - change.at_s
+        result.delays_s.append(round(delay, 2))
+        if delay <= WITHIN_S:
+            result.found += 1
+        else:
+            result.late.append(f"{name}: {delay:.1f} s")
+        result.repeated += [f"{name}: {e.kind} at {_seconds(e):.1f} s" for e in near[1:]]
+        if near[0].kind != change.kind:
+            result.other_kind.append(f"{name}: {near[0].kind}")
+        if near[0].sku_after != change.sku_after:
+            result.other_sku.append(f"{name}: {near[0].sku_after}, truth {change.sku_after}")
+    result.false += [f"{e.kind} at {_seconds(e):.1f} s, slot {e.slot_id} {e.xyxy}" for e in left]
+    return result
+
+
+def _seconds(event: SlotEvent) -> float:
+    return (event.at - START).total_seconds()
+
+
+def _overlap(box: F32, event: SlotEvent) -> float:
+    return float(geometry.iou(box[None], np.array([event.xyxy], np.float32))[0, 0])
+
+
+def differences(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, list[int]]:
+    """SKUs whose facings are not the same, with both counts."""
+    names = sorted(set(ours) | set(theirs))
+    return {
+        n: [ours.get(n, 0), theirs.get(n, 0)] for n in names if ours.get(n, 0) != theirs.get(n, 0)
+    }
+
+
+def run(
+    clip: Clip, gallery: Gallery, models: Models, settings: SlotSettings, full_every: int
+) -> dict[str, object]:
+    """The clip through the memory and through the whole pipeline, frames interleaved."""
+    memory = ShelfMemory(CAMERA, settings)
+    camera = FixedCamera(models, gallery, memory)
+    whole = Pipeline(models, gallery)
+    counter = FacingsCounter()
+    events: list[SlotEvent] = []
+    spent: Counter[str] = Counter()
+    memory_s: list[float] = []
+    full_s: list[float] = []
+    passes = embeds = 0
+    for number in range(len(clip)):
+        frame = frame_of(clip, number)
+        begun = time.perf_counter()
+        step = camera.look(frame)
+        result, new = camera.finish(step, camera.embed(step))
+        memory_s.append(time.perf_counter() - begun)
+        events += new
+        passes += step.detected
+        embeds += len(step.plan.slot_ids)
+        spent.update(result.timings_ms)
+        if full_every and number % full_every == 0:
+            begun = time.perf_counter()
+            full = whole(frame)
+            full_s.append(time.perf_counter() - begun)
+            if clip.time_s(number) >= clip.plan.seconds - 10:
+                counter.add(full)
+    ours = {str(sku): n for sku, n in memory.inventory().items()}
+    truth = clip.state(clip.plan.seconds).facings()
+    report: dict[str, object] = {
+        "facings": len(clip.states[0].place),
+        "frames": len(clip),
+        "detector_passes": passes,
+        "embeddings": embeds,
+        "memory_ms": round(1000 * float(np.mean(memory_s)), 2),
+        "memory_median_ms": round(1000 * float(np.median(memory_s)), 2),
+        "stages_ms": {k: round(v / len(clip), 2) for k, v in spent.items()},
+        "events": [e.to_json() for e in events],
+        "score": asdict(score(clip, events)),
+        "against_truth": differences(ours, truth),
+    }
+    if full_s:
+        theirs = dict(counter.facings())
+        if counter.unknown():
+            theirs["None"] = counter.unknown()
+        report["full_frames"] = len(full_s)
+        report["full_ms"] = round(1000 * float(np.mean(full_s)), 2)
+        report["times_less"] = round(float(np.mean(full_s)) / float(np.mean(memory_s)), 1)
+        report["against_full"] = differences(ours, theirs)
+        report["full_against_truth"] = differences(theirs, truth)
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--full-every", type=int, default=1)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    catalog, clip = make_clip(options.seed, options.seconds)
+    bundle = Bundle.load(options.bundle) if options.bundle else Bundle.default()
+    models = Models.open(bundle, provider="cpu", scale="whole", threads=options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        gallery = make_gallery(catalog, Path(folder), options.bundle)
+        report = run(clip, gallery, models, SlotSettings(), options.full_every)
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
