@@ -92,7 +92,7 @@ class VideoStream:
     def _open(self) -> cv2.VideoCapture:
         settings = self._settings
         if settings.decoder.startswith("gstreamer:"):
-            if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getStreamBackends():
+            if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
                 raise CameraError("this OpenCV is built without GStreamer; set decoder to auto")
             pipeline = settings.decoder.partition(":")[2]
             return cv2.VideoCapture(
