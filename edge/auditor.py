@@ -72,6 +72,7 @@ def describe(gallery: Gallery | None) -> dict[str, object]:
         return {}
     return {
         "file": gallery.path.name,
+        "path": str(gallery.path.resolve()),
         "version": gallery.version,
         "skus": len(gallery.skus),
         "references": len(gallery),

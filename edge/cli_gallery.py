@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from edge import console
+from edge import cli_enrol, console
 from edge.cli_options import BundleOption, JsonOption, ProviderOption
 
 app = typer.Typer(help="The gallery of enrolled SKUs.", no_args_is_help=True)
+cli_enrol.register(app)
 
 FileArgument = Annotated[Path, typer.Argument(help="Gallery file.")]
 

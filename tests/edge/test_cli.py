@@ -104,6 +104,7 @@ def test_a_folder_is_audited(audit: Any, tiny_pictures: Path, tmp_path: Path) ->
         "report.html",
         "results.jsonl",
         "summary.json",
+        "unknown.zip",
     ]
     assert sorted(p.name for p in (out / "annotated").iterdir()) == ["a.jpg", "b.jpg"]
     summary = json.loads((out / "summary.json").read_text())
