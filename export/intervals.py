@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def answers_needed(target: float, errors: int = 0, confidence: float = CONFIDENC
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """The answers at and above ``threshold``."""
+    """A threshold, and the answers at and above it in the set where they certify least."""
 
     threshold: float
     answers: int
@@ -53,24 +54,39 @@ class Certified:
 
 
 def certify(
-    score: F64, right: NDArray[np.bool_], target: float, confidence: float = CONFIDENCE
+    scores: Sequence[F64],
+    rights: Sequence[NDArray[np.bool_]],
+    target: float,
+    confidence: float = CONFIDENCE,
 ) -> Certified | None:
-    """The lowest threshold whose precision is at least ``target`` with ``confidence``.
+    """The lowest threshold whose precision is at least ``target`` with ``confidence`` in every set.
 
-    ``score (N,)`` ranks the answers, ``right (N,)`` tells which are right. Equal scores stand or
-    fall together. None where no threshold holds.
+    Each set has ``score (N,)``, which ranks its answers, and ``right (N,)``. Answers of equal score
+    stand or fall together. None where no threshold holds.
     """
-    order = np.argsort(-score, kind="stable")
-    ranked, good = score[order], np.cumsum(right[order])
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(score) else []
-    for end in reversed(list(ends)):
-        answers, hits = int(end) + 1, int(good[end])
-        # cheap and necessary: the share itself lies above its lower limit
-        if hits < target * answers:
-            continue
-        low = lower_limit(hits, answers, confidence)
-        if low >= target:
-            return Certified(float(ranked[end]), answers, hits, low)
+    ranked = [np.sort(score) for score in scores]
+    good = []
+    for score, right in zip(scores, rights, strict=True):
+        hits = right[np.argsort(score, kind="stable")].astype(np.int64)
+        good.append(np.append(np.cumsum(hits[::-1])[::-1], 0))
+    known: dict[tuple[int, int], float] = {}
+    for threshold in np.unique(np.concatenate(ranked)).tolist():
+        worst: Certified | None = None
+        for score, right_above in zip(ranked, good, strict=True):
+            start = int(np.searchsorted(score, threshold))
+            answers, correct = len(score) - start, int(right_above[start])
+            # cheap and necessary: the share itself lies above its lower limit
+            if answers == 0 or correct < target * answers:
+                break
+            pair = (correct, answers)
+            low = known[pair] if pair in known else lower_limit(correct, answers, confidence)
+            known[pair] = low
+            if low < target:
+                break
+            if worst is None or low < worst.low:
+                worst = Certified(threshold, answers, correct, low)
+        else:
+            return worst
     return None
 
 

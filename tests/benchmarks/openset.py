@@ -1,0 +1,131 @@
+"""Open set and hierarchy on grocery-store: what is certified, and what comes of it on other SKUs.
+
+    python tests/benchmarks/openset.py DATA [--tower models/default] [--splits 10] [--every]
+        [--target 0.97] [--level-target 0.95] [--vectors FILE.npz] [--out FILE.json]
+
+DATA holds grocery-store/ and taxonomy/. Gallery: train photos; queries: test photos; the packaged
+products (or, with --every, all 81 classes), each with the Google category that grocery_taxonomy.csv
+names. Per seeded split half of the SKUs calibrates and the other half is asked, a third of each not
+enrolled. Then, with every SKU enrolled, the accuracy of the nearest SKU at each level. Prints one JSON
+object. With --vectors, embeddings are kept in that file and reused for the same tower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edge.gallery.names import best_name
+from export.answers import Labelled, answer, depth_of
+from export.datasets import Dataset, read_grocery_store
+from export.embedding import embed_samples
+from export.open_set import OpenSetOptions, run_split
+from export.open_set_report import summarise
+from export.taxonomy import paths_of, read_class_ids, read_taxonomies
+from export.towers import open_tower
+
+CLASSES = Path(__file__).with_name("grocery_taxonomy.csv")
+
+
+def embed(
+    sets: dict[str, Dataset], tower: str, keep: Path | None, threads: int
+) -> dict[str, np.ndarray]:
+    """Vectors of each set, from the file where it holds those of the same tower and pictures."""
+    names = "\n".join(str(s.path) for data in sets.values() for s in data.samples)
+    folder = Path(tower)
+    files = sorted(folder.glob("*.onnx")) if folder.is_dir() else [folder]
+    weights = b"".join(f.read_bytes() for f in files if f.is_file())
+    key = hashlib.sha256(names.encode() + tower.encode() + weights).hexdigest()
+    if keep is not None and keep.is_file():
+        with np.load(keep) as stored:
+            if str(stored.get("key")) == key:
+                return {name: stored[name] for name in sets}
+    opened = open_tower(tower, threads=threads)
+    made = {
+        name: embed_samples(data.samples, opened.embed, opened.preprocessing)
+        for name, data in sets.items()
+    }
+    if keep is not None:
+        np.savez(keep, key=np.array(key), **made)
+    return made
+
+
+def names_in_every_language(data: Path) -> dict[str, object]:
+    """How many of the 81 classes have a category name in each language of the taxonomy."""
+    ids = read_class_ids(CLASSES)
+    taxonomies = read_taxonomies(data / "taxonomy")
+    names = {
+        name: {locale: paths[key][-1] for locale, paths in taxonomies.items() if key in paths}
+        for name, key in ids.items()
+    }
+    found = {
+        locale: sum(best_name(n, locale) == n.get(locale) is not None for n in names.values())
+        for locale in taxonomies
+    }
+    return {"classes": len(ids), "names": found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--tower", default="models/default")
+    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--every", action="store_true")
+    parser.add_argument("--target", type=float)
+    parser.add_argument("--level-target", type=float, default=0.95)
+    parser.add_argument("--views", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    root = options.data / "grocery-store"
+    sets = {name: read_grocery_store(root, name) for name in ("train", "test")}
+    vectors = embed(sets, options.tower, options.vectors, options.threads)
+    english = read_taxonomies(options.data / "taxonomy")["en-US"]
+    paths = paths_of(read_class_ids(CLASSES), english)
+    parts = {}
+    for name, data in sets.items():
+        every = Labelled(
+            vectors[name],
+            tuple(s.label for s in data.samples),
+            tuple(paths[s.label] for s in data.samples),
+        )
+        packed = np.array([options.every or s.levels[0] == "Packages" for s in data.samples])
+        parts[name] = every.where(packed)
+    gallery, queries = parts["train"], parts["test"]
+    settings = OpenSetOptions(
+        target=options.target, level_target=options.level_target, views=options.views
+    )
+    splits = [run_split(gallery, queries, settings, seed) for seed in range(options.splits)]
+    views = options.views or round(
+        float(np.median([s.point.views for s in splits if s.point is not None] or [1]))
+    )
+    everything = answer(gallery, queries, views=views, depth=depth_of(gallery))
+    lengths = np.array([len(path) for path in queries.paths])
+    closed = {
+        f"level{n + 1}": round(float(everything.right[lengths > n, n].mean()), 4)
+        for n in range(everything.depth)
+    }
+    report = {
+        "tower": options.tower,
+        "skus": len(set(gallery.labels)),
+        "gallery": len(gallery.labels),
+        "queries": len(queries.labels),
+        "taxonomy": names_in_every_language(options.data),
+        "every_sku_enrolled": {
+            "views": views, **closed, "sku": round(float(everything.right[:, -1].mean()), 4)
+        },
+        "open_set": summarise(splits),
+    }  # fmt: skip
+    text = json.dumps(report, indent=1)
+    print(text)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
