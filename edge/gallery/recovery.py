@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,30 +91,13 @@ def unacknowledged(
 
 
 def remove_leftovers(gallery: Path) -> tuple[str, ...]:
-    """Remove the half-written files of processes that are gone; their names.
+    """Remove the half-written files of writers that are gone; their names.
 
-    The caller holds the writer lock, so that no other process is writing the gallery itself; the
-    search caches of readers that are at work are locked and stay.
+    The caller holds the writer lock, so that no other process is writing any.
     """
     name = re.escape(gallery.name)
-    pattern = re.compile(rf"\.{name}(\.seq|\.hnsw[a-z0-9._-]*)?\.[0-9a-f]{{8,12}}\.tmp(-wal|-shm)?")
-    removed = []
-    for path in sorted(gallery.parent.iterdir()):
-        if pattern.fullmatch(path.name) and not _in_use(path):
-            path.unlink(missing_ok=True)
-            removed.append(path.name)
-    return tuple(removed)
-
-
-def _in_use(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    pattern = re.compile(rf"\.{name}(\.seq)?\.[0-9a-f]{{8,12}}\.tmp(-wal|-shm)?")
+    removed = sorted(p for p in gallery.parent.iterdir() if pattern.fullmatch(p.name))
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return tuple(path.name for path in removed)
