@@ -71,7 +71,8 @@ class NewReference:
 
     ``vector (D,) float32`` of L2 norm 1; ``jpeg`` of at most 256 px on its long side; ``source`` is
     where the picture came from and ``source_sha256`` the hash of that file; ``quality`` is the
-    picture's sharpness (``edge.gallery.thumbnail.sharpness``).
+    picture's sharpness (``edge.gallery.thumbnail.sharpness``). ``created_at`` is now, unless the
+    reference was enrolled earlier, elsewhere.
     """
 
     sku_id: str
@@ -80,6 +81,7 @@ class NewReference:
     source: str
     source_sha256: str
     quality: float
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

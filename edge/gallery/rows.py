@@ -130,7 +130,8 @@ def to_vector(blob: bytes, dim: int, what: str) -> F32:
 
 
 def reference_values(new: NewReference, seq: int, created_at: str) -> tuple[Any, ...]:
-    """``new`` as the values of REFERENCE_COLUMNS without the checksum; its id is ``seq``."""
+    """``new``, enrolled now (``created_at``), as the values of REFERENCE_COLUMNS without the checksum;
+    its id is ``seq``."""
     return (
         seq,
         new.sku_id,
@@ -138,7 +139,7 @@ def reference_values(new: NewReference, seq: int, created_at: str) -> tuple[Any,
         new.source,
         new.source_sha256,
         float(new.quality),
-        created_at,
+        new.created_at or created_at,
         seq,
         checksum([new.jpeg]),
     )
