@@ -135,11 +135,10 @@ class InferenceProcess:
             self._loader.reload(self._wanted, self._loop.runtime, self._config)
             self._wanted = None
             return
-        gallery = self._config.models.gallery
         now = time.monotonic()
-        if gallery is not None and now >= self._refresh_at:
+        if self._loop.runtime.live is not None and now >= self._refresh_at:
             self._refresh_at = now + self._config.models.gallery_refresh_s
-            self._loader.refresh(gallery, self._loop.runtime)
+            self._loader.refresh(self._loop.runtime)
 
     def _swap(self) -> None:
         loaded = self._loader.poll()

@@ -83,6 +83,9 @@ class InferenceKeeper:
         if self.phase == "building":
             if now - self._phase_since > self._settings.build_s:
                 self._kill("building engines takes too long")
+        elif self.phase == "loading":
+            if now - self._phase_since > self._settings.load_s:
+                self._kill("loading models takes too long")
         elif self._watchdog.is_stuck(now):
             self._kill("no progress of inference")
         elif self.phase == "ready" and now - self._phase_since > _STABLE_S:

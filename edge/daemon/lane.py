@@ -14,7 +14,7 @@ from edge.daemon.clock import FrameClock
 from edge.daemon.events import Event, event_id, timestamp
 from edge.daemon.evidence import Box, EvidenceStore
 from edge.daemon.figures import LaneFigures
-from edge.daemon.lane_state import forget_embeddings, pack, unpack
+from edge.daemon.lane_state import forget_embeddings, match_again, pack, unpack
 from edge.daemon.runtime import Runtime
 from edge.shelf.slot_events import SlotEvent
 from edge.shelf.slot_settings import SlotSettings
@@ -86,7 +86,10 @@ class Lane:
         if tower != self._head.tower:
             forget_embeddings(self.memory)
             self._head = replace(self._head, tower=tower)
+        else:
+            match_again(self.memory, runtime)
         self.fixed.use(runtime.models_at(self.scale), runtime.gallery, runtime.matcher)
+        self._inventory_at = self._clock.seconds()
 
     def settle_scale(self, step: Pass, runtime: Runtime) -> None:
         """Keep the scale of the first frame on which products were found: a fixed camera sees its

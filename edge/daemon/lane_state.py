@@ -7,10 +7,14 @@ import logging
 import secrets
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
+from edge.daemon.runtime import Runtime
 from edge.errors import ConfigError
-from edge.shelf.slot import Votes
+from edge.shelf.slot import Answer, Votes
 from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.slots import ShelfMemory
+from edge.types import Embeddings
 
 log = logging.getLogger("edge.daemon")
 
@@ -51,6 +55,18 @@ def unpack(
     if head.tower != tower:
         forget_embeddings(memory)
     return replace(head, tower=tower), memory
+
+
+def match_again(memory: ShelfMemory, runtime: Runtime) -> None:
+    """Ask another gallery about what was embedded before: nothing has to be embedded for that."""
+    tower = runtime.models.embedder.tower
+    slots = [s for s in memory.book if s.votes.total is not None and s.pending is None]
+    if not slots:
+        return
+    vectors = np.stack([slot.votes.mean() for slot in slots])
+    matches = runtime.match(Embeddings(vectors, tower))
+    for row, slot in enumerate(slots):
+        slot.answer = Answer() if matches is None else Answer.of(matches, row)
 
 
 def forget_embeddings(memory: ShelfMemory) -> None:

@@ -12,9 +12,11 @@ from edge.config import Config
 from edge.daemon.child import Child
 from edge.errors import InferenceError
 from edge.gallery.gallery import Gallery
+from edge.gallery.live import LiveGallery
 from edge.gallery.matcher import Matcher
 from edge.manifest import Precision
 from edge.pipeline import Models
+from edge.types import Embeddings, Matches
 from edge.vision.session import available_providers
 
 log = logging.getLogger("edge.daemon")
@@ -24,11 +26,15 @@ BUILDER = "edge.daemon.builder"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Models after their canary and, where there is one, a gallery that fits them."""
+    """Models after their canary and, where there is one, a gallery that fits them.
+
+    ``live`` follows the gallery's file; ``gallery`` is the state that is searched.
+    """
 
     models: Models
-    gallery: Gallery | None
-    matcher: Matcher | None
+    live: LiveGallery | None = None
+    gallery: Gallery | None = None
+    matcher: Matcher | None = None
 
     @classmethod
     def open(cls, models: Models, gallery: Path | None) -> Runtime:
@@ -38,10 +44,30 @@ class Runtime:
             GalleryError: it is damaged, or another tower made it.
         """
         if gallery is None:
-            return cls(models, None, None)
-        manifest = models.bundle.manifest
-        opened = Gallery.open(gallery, tower=manifest.tower.fingerprint)
-        return cls(models, opened, opened.matcher(manifest.decision[models.tower_precision]))
+            return cls(models)
+        live = LiveGallery.open(gallery, tower=models.bundle.manifest.tower.fingerprint)
+        return cls(models, live)._searching(live)
+
+    def refreshed(self) -> Runtime | None:
+        """With what was enrolled since; None where that is nothing.
+
+        Raises:
+            GalleryError: the file is damaged, gone, or of another tower now.
+        """
+        if self.live is None or not self.live.refresh():
+            return None
+        return self._searching(self.live)
+
+    def match(self, embeddings: Embeddings) -> Matches | None:
+        """The gallery's decision; None without a gallery."""
+        if self.gallery is None or self.matcher is None:
+            return None
+        return self.gallery.match(embeddings, self.matcher)
+
+    def _searching(self, live: LiveGallery) -> Runtime:
+        now = live.current
+        point = self.models.bundle.manifest.decision[self.models.tower_precision]
+        return replace(self, live=live, gallery=now, matcher=now.matcher(point))
 
     def models_at(self, scale: str | None) -> Models:
         """The models with the detector at a camera's scale; the bundle's own choice for None."""

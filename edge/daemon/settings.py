@@ -206,6 +206,9 @@ class SupervisionSettings(Section):
     progress_s: Seconds = Field(
         default=60.0, description="seconds without progress of inference after which it is killed"
     )
+    load_s: Seconds = Field(
+        default=180.0, description="seconds that loading models may take before it is killed"
+    )
     restart_first_s: Seconds = Field(default=1.0, description="seconds before the first restart")
     restart_most_s: Seconds = Field(default=30.0, description="most seconds before a restart")
     build_s: Seconds = Field(default=1800.0, description="seconds that building engines may take")

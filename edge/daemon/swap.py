@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.config import Config
@@ -46,9 +45,9 @@ class Loader:
         """Load what the new configuration or the files behind it changed."""
         self._start(lambda: _reloaded(config, now, before), config, asked=True)
 
-    def refresh(self, gallery: Path, now: Runtime) -> None:
+    def refresh(self, now: Runtime) -> None:
         """Look whether products were enrolled since."""
-        self._start(lambda: _refreshed(gallery, now), None, asked=False)
+        self._start(now.refreshed, None, asked=False)
 
     def poll(self) -> Loaded | None:
         """The result, when the thread is done."""
@@ -86,16 +85,9 @@ def _reloaded(config: Config, now: Runtime, before: Config) -> Runtime | None:
         and wanted.threads == had.threads
     )
     if same_models and wanted.gallery == had.gallery:
-        return _refreshed(wanted.gallery, now) if wanted.gallery is not None else None
+        return now.refreshed()
     if same_models:
         return Runtime.open(now.models, wanted.gallery)
     if may_build(config):
         build_engines(config)
     return Runtime.open(load_models(config), wanted.gallery)
-
-
-def _refreshed(gallery: Path, now: Runtime) -> Runtime | None:
-    fresh = Runtime.open(now.models, gallery)
-    if fresh.gallery and now.gallery and fresh.gallery.version == now.gallery.version:
-        return None
-    return fresh
