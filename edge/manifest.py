@@ -13,7 +13,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 Provider = Literal["tensorrt", "cuda", "openvino", "cpu"]
 Head = Literal["yolov8", "end2end"]
 Resize = Literal["stretch", "pad", "crop"]
-Interpolation = Literal["bilinear", "bicubic"]
+Interpolation = Literal["bilinear", "bicubic", "bilinear-antialias", "bicubic-antialias"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Triple = tuple[float, float, float]
 
@@ -91,7 +91,8 @@ class Preprocessing(_Model):
     """How a crop becomes the tower's input; a closed list, one implementation.
 
     ``resize``: stretch both sides to ``size``; pad the longest side (aspect kept, mean colour around);
-    or crop the centre after the shortest side. Shrinking is always antialiased.
+    or crop the centre after the shortest side. Shrinking is always antialiased: by area averaging, or
+    with a wider kernel where ``interpolation`` says so, as towers of open_clip and timm were trained.
     """
 
     size: int = Field(ge=8)

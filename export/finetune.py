@@ -234,7 +234,7 @@ class _Run:
 
 def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
     tower, provenance = load_tower(
-        config.model, config.weights, size=config.size, resize=config.resize
+        config.model, config.weights, size=config.size, resize=config.resize, antialias=False
     )
     size = tower.preprocessing.size
     with torch.inference_mode():

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from edge.geometry import LetterboxTransform
 from edge.manifest import Preprocessing
 from edge.types import F32, U8
+from edge.vision.antialias import resize_antialias
 
 # OpenCV's threads would wait, spinning, on the cores that the runtime's threads need a moment later
 cv2.setNumThreads(1)
 
 PAD_VALUE = 114
+_KERNELS = {"bilinear-antialias": "bilinear", "bicubic-antialias": "bicubic"}
 _UPSCALE = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
@@ -175,6 +177,9 @@ def _fit(crop: U8, spec: Preprocessing, out: U8) -> None:
     """Write one crop into ``out (S, S, 3)`` by the manifest's resize mode."""
     size = spec.size
     height, width = crop.shape[:2]
+    if spec.interpolation in _KERNELS:
+        _fit_antialias(crop, spec, out)
+        return
     if spec.resize == "stretch":
         out[:] = resize(crop, (size, size), spec.interpolation)
         return
@@ -191,3 +196,24 @@ def _fit(crop: U8, spec: Preprocessing, out: U8) -> None:
     left, top = (size - new_w) // 2, (size - new_h) // 2
     out[:] = np.round(np.asarray(spec.mean) * 255.0).astype(np.uint8)
     out[top : top + new_h, left : left + new_w] = resize(crop, (new_w, new_h), spec.interpolation)
+
+
+def _fit_antialias(crop: U8, spec: Preprocessing, out: U8) -> None:
+    """The same with Pillow's resize; sizes and offsets are rounded as torchvision and open_clip do."""
+    size, kernel = spec.size, _KERNELS[spec.interpolation]
+    height, width = crop.shape[:2]
+    if spec.resize == "stretch":
+        out[:] = resize_antialias(crop, (size, size), kernel)
+        return
+    if spec.resize == "crop":
+        short = min(height, width)
+        new_w, new_h = int(size * width / short), int(size * height / short)
+        left, top = round((new_w - size) / 2), round((new_h - size) / 2)
+        window = (left, top, left + size, top + size)
+        out[:] = resize_antialias(crop, (new_w, new_h), kernel, window)
+        return
+    scale = size / max(height, width)
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size - new_w) // 2, (size - new_h) // 2
+    out[:] = np.round(np.asarray(spec.mean) * 255.0).astype(np.uint8)
+    out[top : top + new_h, left : left + new_w] = resize_antialias(crop, (new_w, new_h), kernel)
