@@ -15,6 +15,7 @@ from edge.pipeline import Models, Pipeline
 from edge.shelf.audit import run_audit
 from edge.shelf.facings import Product
 from edge.shelf.summary import AuditSummary
+from edge.site import read_site
 
 
 def audit_paths(
@@ -23,6 +24,7 @@ def audit_paths(
     *,
     bundle: Path | None = None,
     gallery: Path | None = None,
+    site: Path | None = None,
     every_s: float = 1.0,
     scale: str | None = None,
     locale: str = "en",
@@ -31,13 +33,22 @@ def audit_paths(
 ) -> AuditSummary:
     """Audit pictures and clips into the folder ``out``; bad inputs are failures in the summary.
 
+    ``site`` is a site.json that names bundle and gallery, instead of these two.
+
     Raises:
-        ConfigError: when an option is out of range.
+        ConfigError: when an option is out of range, or ``site`` given beside what it names.
         BundleError, GalleryError, InferenceError: when models or gallery cannot be used.
         OutputError: when ``out`` cannot be written.
     """
     if not (math.isfinite(every_s) and every_s > 0):
         raise ConfigError(f"--every must be above 0 seconds, got {every_s}")
+    if site is not None:
+        if bundle is not None or gallery is not None:
+            raise ConfigError(
+                "--site names the bundle and the gallery: leave --bundle and --gallery out"
+            )
+        pair = read_site(site)
+        bundle, gallery = pair.bundle, pair.gallery
     loaded = Bundle.load(bundle) if bundle is not None else Bundle.default()
     tower = loaded.manifest.tower.fingerprint
     enrolled = Gallery.open(gallery, tower=tower) if gallery is not None else None

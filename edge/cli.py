@@ -53,6 +53,9 @@ def audit(
     gallery: Annotated[
         Path | None, typer.Option(help="Gallery file; without one every product is unknown.")
     ] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="site.json that names the bundle and the gallery.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("audit-out"),
     every: Annotated[float, typer.Option(help="Seconds of a clip between two frames.")] = 1.0,
     scale: Annotated[
@@ -72,6 +75,7 @@ def audit(
             out,
             bundle=bundle,
             gallery=gallery,
+            site=site,
             every_s=every,
             scale=scale,
             locale=locale,

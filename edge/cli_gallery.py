@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge import cli_enrol, console
-from edge.cli_options import BundleOption, JsonOption, ProviderOption
+from edge import cli_enrol, cli_exchange, cli_gallery_edit, console
+from edge.cli_options import BundleOption, GalleryArgument, JsonOption, ProviderOption
 
 app = typer.Typer(help="The gallery of enrolled SKUs.", no_args_is_help=True)
+cli_gallery_edit.register(app)
 cli_enrol.register(app)
-
-FileArgument = Annotated[Path, typer.Argument(help="Gallery file.")]
+cli_exchange.register(app)
 
 
 @app.command()
@@ -47,37 +48,32 @@ def build(
 
 @app.command("list")
 def list_skus(
-    file: FileArgument,
+    file: GalleryArgument,
+    sku: Annotated[
+        str | None, typer.Option("--sku", help="List the references of this SKU instead.")
+    ] = None,
     locale: Annotated[str, typer.Option(help="Language of names (BCP 47).")] = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """List the SKUs with their names, brands, categories and number of references."""
-    from edge.gallery.gallery import Gallery
+    """List the SKUs with what is known about them, or the references of one."""
+    from edge.listing import ListedReference, ListedSku, list_gallery, list_references
 
-    gallery = Gallery.open(file)
-    counts = gallery.reference_counts()
-    rows = [
-        {
-            "sku_id": sku.sku_id,
-            "name": gallery.name(sku.sku_id, locale),
-            "brand": sku.brand,
-            "category": list(sku.category),
-            "gtin": sku.gtin,
-            "references": counts[sku.sku_id],
-        }
-        for sku in gallery.skus.values()
-    ]
+    rows: Sequence[ListedSku | ListedReference]
+    if sku is not None:
+        key, (version, rows) = "references", list_references(file, sku)
+    else:
+        key, (version, rows) = "skus", list_gallery(file, locale=locale)
     if as_json:
-        console.print_json({"gallery": str(file), "version": gallery.version, "skus": rows})
+        found = [row.to_json() for row in rows]
+        console.print_json({"gallery": str(file), "version": version, key: found})
         return
-    for row, sku in zip(rows, gallery.skus.values(), strict=True):
-        category = " > ".join(sku.category)
-        print(f"{row['sku_id']}\t{row['name']}\t{sku.brand or ''}\t{category}\t{row['references']}")
+    for row in rows:
+        print(row.to_text())
 
 
 @app.command()
 def search(
-    file: FileArgument,
+    file: GalleryArgument,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures of one product each.")],
     bundle: BundleOption = None,
     provider: ProviderOption = "auto",
@@ -97,7 +93,7 @@ def search(
 
 
 @app.command()
-def verify(file: FileArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
+def verify(file: GalleryArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
     """Read every row, checksum and picture of a gallery; with a bundle, check its tower too."""
     from edge.bundle import Bundle
     from edge.gallery.verify import verify_gallery

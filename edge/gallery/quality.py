@@ -87,7 +87,7 @@ def blur(image: U8) -> float:
     edge.
     """
     grey = cv2.cvtColor(shrink(image), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    long_side = max(grey.shape)
+    long_side = float(max(grey.shape))
     # grain and the steps of 8 bits would pass for sharp edges
     first = _OWN_BLUR * long_side
     if first < 0.3:
