@@ -19,6 +19,8 @@ from edge.errors import ConfigError
 from edge.manifest import Interpolation, Preprocessing
 from export.checkpoints import load_state, to_trunk_layout
 
+LIBRARIES = ("timm", "open_clip", "hf-clip")
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:

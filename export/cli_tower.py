@@ -82,21 +82,36 @@ def evaluate(
 
 
 def tower(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `edge-export finetune`.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Checkpoint of `edge-export finetune`, timm:NAME@FILE, open_clip:NAME@FILE,"
+            " hf-clip:FOLDER."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for tower.json and the ONNX files.")],
     gallery: Annotated[str, typer.Option(help="Labelled pictures for the parity gate.")],
     queries: Annotated[str, typer.Option(help="Other pictures of the same SKUs.")],
+    calibrate: Annotated[
+        str | None, typer.Option(help="Store pictures for INT8's ranges; the gallery otherwise.")
+    ] = None,
+    shelves: Annotated[
+        Path | None, typer.Option(help="YOLO folder whose boxes show that preprocessing agrees.")
+    ] = None,
     fp16: Annotated[bool, typer.Option(help="Also half precision, for GPUs.")] = False,
     int8: Annotated[bool, typer.Option(help="Also 8 bits, for CPUs.")] = False,
 ) -> None:
-    """Export a fine-tuned tower to ONNX, each precision behind its parity gate."""
+    """Export an image tower to ONNX, each precision behind its parity gate."""
     from export.parity import GateData
+    from export.preprocessing_parity import shelf_crops
     from export.tasks import open_dataset
     from export.tower import export_tower
 
-    gate = GateData(open_dataset(gallery), open_dataset(queries))
+    store = None if calibrate is None else open_dataset(calibrate)
+    gate = GateData(open_dataset(gallery), open_dataset(queries), store)
     wanted: list[Literal["fp32", "fp16", "int8"]] = ["fp32"]
     wanted += ["fp16"] if fp16 else []
     wanted += ["int8"] if int8 else []
-    result = export_tower(checkpoint, out, gate=gate, precisions=wanted, report=print)
+    crops = None if shelves is None else shelf_crops(shelves)
+    result = export_tower(model, out, gate=gate, precisions=wanted, crops=crops, report=print)
     print(f"{out / 'tower.json'}: {', '.join(result.files)}")

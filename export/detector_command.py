@@ -12,7 +12,7 @@ from edge.atomic import write_bytes
 from edge.errors import ConfigError
 from export.detector import export_detector
 from export.detector_evaluation import DetectorFile, evaluate_detector, open_detector, read_photos
-from export.detector_precision import write_precision
+from export.detector_precision import CALIBRATION_PHOTOS, write_precision
 from export.views import LabelledPhoto
 
 
@@ -99,7 +99,11 @@ def _precisions(
     for precision in request.precisions:
         assert request.out is not None
         file = request.out.with_suffix(f".{precision}.onnx")
-        calibration = read_photos(request.calibrate) if request.calibrate is not None else []
+        calibration = (
+            read_photos(request.calibrate, CALIBRATION_PHOTOS)
+            if request.calibrate is not None
+            else []
+        )
         report = write_precision(
             opened,
             file,

@@ -96,10 +96,10 @@ def read_photos(folder: Path, limit: int | None = None) -> list[LabelledPhoto]:
     Raises:
         ConfigError: when the folder holds none, or a label is missing or malformed.
     """
-    photos = read_yolo_folder(folder)
+    photos = read_yolo_folder(folder, limit)
     if not photos:
         raise ConfigError(f"{folder}: no photos in images/ or photos/")
-    return photos[:limit]
+    return photos
 
 
 def evaluate_detector(

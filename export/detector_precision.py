@@ -133,6 +133,7 @@ def detector_to_fp16(fp32: Path, out: Path) -> None:
         if float(np.abs(values).max()) > MAX_ACTIVATION:
             raise BundleError(f"{fp32}: {tensor.name} exceeds the range of FP16")
     converted = convert_float_to_float16(model, keep_io_types=True, node_block_list=decoding)
+    del converted.graph.value_info[:]  # the converter leaves the types of before
     write_bytes(out, converted.SerializeToString())
 
 

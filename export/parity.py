@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import BundleError
 from edge.manifest import Preprocessing
+from export.activations import MAX_ACTIVATION, largest_activation
 from export.datasets import Dataset, Sample
 from export.embedding import F32, Embed, normalised, onnx_embed, torch_embed, whole
 from export.images import read_rgb
 from export.metrics import I64, hits, rank, spread
+from export.precision import FP32_ISLANDS, tail_nodes
 
 if TYPE_CHECKING:
     from export.backbones import ImageTower
 
 MIN_COSINE = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.9}
 MIN_SPREAD = 0.2
-MAX_ACTIVATION = 3e4
+HALF_IMAGES = 32
+CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,14 @@ class GateReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateData:
-    """Labelled crops: one gallery, and queries of the same SKUs that it does not hold."""
+    """Labelled crops: one gallery, and queries of the same SKUs that it does not hold.
+
+    `calibration` gives INT8 its ranges; by default the gallery does. It never judges.
+    """
 
     gallery: Dataset
     queries: Dataset
+    calibration: Dataset | None = None
 
     def gallery_images(self, spec: Preprocessing) -> F32:
         """(G, 3, S, S) float32."""
@@ -56,6 +63,12 @@ class GateData:
     def query_images(self, spec: Preprocessing) -> F32:
         """(Q, 3, S, S) float32."""
         return _images(self.queries.samples, spec)
+
+    def calibration_images(self, spec: Preprocessing) -> F32:
+        """(n, 3, S, S) float32, CALIBRATION_IMAGES at most, spread over the set."""
+        samples = (self.calibration or self.gallery).samples
+        step = -(-len(samples) // CALIBRATION_IMAGES)
+        return _images(samples[::step], spec)
 
     def labels(self) -> tuple[I64, I64]:
         """Numbers of the gallery's and the queries' SKUs."""
@@ -87,42 +100,36 @@ def int8_gate(fp32: Path, int8: Path, data: GateData, spec: Preprocessing) -> Ga
 def fp16_gate(
     tower: ImageTower, fp32: Path, fp16: Path, data: GateData, spec: Preprocessing
 ) -> GateReport:
-    """FP16 against FP32, and the largest activation that halves would have to hold.
+    """FP16 against FP32, what halves would have to hold, and a true half-precision run in torch.
 
-    ONNX Runtime's CPU provider computes FP16 through FP32 casts and would hide an overflow:
-    `max_activation` is recorded in torch on the way.
+    ONNX Runtime's CPU provider computes FP16 through FP32 casts and would hide an overflow.
     """
+    from export.half import half_embed
+
     report = _low_precision_gate(onnx_embed(fp32), onnx_embed(fp16), data, spec, "fp16")
-    largest = largest_activation(tower, data.query_images(spec)[:64])
-    values = {**report.values, "max_activation": largest}
+    images = data.query_images(spec)[:HALF_IMAGES]
+    largest, node = largest_activation(
+        fp32, images, islands=FP32_ISLANDS, nodes=tail_nodes(onnx_graph(fp32))
+    )
+    half = in_batches(half_embed(tower), images)
+    finite = bool(np.isfinite(half).all())
+    cosine = min_cosine(in_batches(torch_embed(tower), images), half) if finite else 0.0
+    values = {**report.values, "max_activation": largest, "min_cosine_half": cosine}
     failures = report.failures
     if not largest < MAX_ACTIVATION:
-        failures += (f"an activation of {largest:.4g} overflows FP16",)
+        failures += (f"an activation of {largest:.4g} ({node}) overflows FP16",)
+    if not finite:
+        failures += ("true half precision gives NaN or Inf",)
+    elif not cosine >= MIN_COSINE["fp16"]:
+        failures += (f"true half precision: cosine {cosine:.6f} is below {MIN_COSINE['fp16']}",)
     return GateReport(values, failures)
 
 
-def largest_activation(tower: ImageTower, images: F32) -> float:
-    """The largest absolute output of any layer but norms and softmax (kept in FP32)."""
-    import torch
-    from torch import nn
+def onnx_graph(file: Path) -> Any:
+    """The graph of an ONNX file."""
+    import onnx
 
-    largest = 0.0
-
-    def watch(module: nn.Module, inputs: object, output: object) -> None:
-        nonlocal largest
-        if isinstance(output, torch.Tensor):
-            largest = max(largest, float(output.detach().abs().max()))
-
-    islands = (nn.LayerNorm, nn.Softmax, nn.GroupNorm)
-    leaves = [m for m in tower.modules() if not list(m.children()) and not isinstance(m, islands)]
-    hooks = [leaf.register_forward_hook(watch) for leaf in leaves]
-    try:
-        with torch.inference_mode():
-            tower(torch.from_numpy(images))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return largest
+    return onnx.load(str(file), load_external_data=False).graph
 
 
 def min_cosine(one: F32, other: F32) -> float:

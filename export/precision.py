@@ -2,129 +2,158 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from edge.atomic import write_bytes
 from edge.errors import BundleError
+from export.activations import MAX_ACTIVATION
 from export.embedding import F32
+from export.quantise import StaticOptions, prepare, quantise_dynamic, quantise_static
 
 FP32_ISLANDS = (
     "LayerNormalization",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LpNormalization",
     "Softmax",
+    # what norms are made of where an exporter takes them apart
     "ReduceL2",
     "ReduceSum",
     "ReduceMean",
-    "LpNormalization",
-    "Div",
     "Sqrt",
     "Pow",
-    "Clip",
 )
-_TAIL = {*FP32_ISLANDS, "Expand", "Shape", "Concat", "Reshape", "Max", "Mul", "Gemm", "MatMul"}
+_TAIL = {
+    *FP32_ISLANDS, "Div", "Clip", "Expand", "Shape", "Concat", "Reshape", "Max", "Mul", "Gemm",
+    "MatMul", "Add",
+}  # fmt: skip
+FIRST_FP32 = 3
+
+Int8Mode = Literal["static", "dynamic"]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerGraph:
+    """What decides how a tower is quantised: its operators by name, and whether matrices rule."""
+
+    convolutions: tuple[str, ...]
+    tail: tuple[str, ...]
+    transformer: bool
+
+    @property
+    def modes(self) -> tuple[Int8Mode, ...]:
+        """The ways of quantising that are worth a try."""
+        return ("dynamic", "static") if self.transformer else ("static",)
+
+
+def read_graph(fp32: Path) -> TowerGraph:
+    """The graph as the quantiser sees it; names hold for the prepared model."""
+    import onnx
+
+    with tempfile.TemporaryDirectory(dir=fp32.parent) as folder:
+        graph = onnx.load(str(prepare(fp32, Path(folder)))).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    counts = Counter(
+        node.op_type for node in graph.node if len(node.input) > 1 and node.input[1] in constants
+    )
+    return TowerGraph(
+        tuple(node.name for node in graph.node if node.op_type == "Conv"),
+        tuple(tail_nodes(graph)),
+        counts["MatMul"] + counts["Gemm"] > counts["Conv"],
+    )
 
 
 def to_int8(
-    fp32: Path, out: Path, calibration: F32, *, batch: int = 16, first_fp32: int = 3
+    fp32: Path,
+    out: Path,
+    calibration: F32,
+    *,
+    mode: Int8Mode = "static",
+    graph: TowerGraph | None = None,
+    options: StaticOptions | None = None,
+    batch: int = 16,
 ) -> None:
-    """Static QDQ quantisation, calibrated on (n, 3, S, S) float32 store crops, n ≥ 1.
+    """INT8 of a tower; static ranges come from ``calibration (n, 3, S, S) float32`` store crops.
 
     Activations are unsigned, weights signed a channel with `reduce_range`: seven bits cannot
-    saturate the 16-bit sums of processors without VNNI. ReLU and clipping are folded into the
-    quantisation before them. The first `first_fp32` convolutions (few channels, so seven bits cost
-    the most there and time the least), the projection and the normalisation stay in FP32.
+    saturate the 16-bit sums of processors without VNNI. The projection and the normalisation stay
+    in FP32. Of a convolutional tower everything else is quantised but the first FIRST_FP32
+    convolutions (few channels, so seven bits cost the most there and time the least); of a
+    transformer the products with constant matrices, which are nearly all of its work.
+
+    `options` replaces this choice; its `exclude` is added to the projection and normalisation.
     """
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
+    graph = graph or read_graph(fp32)
+    if mode == "dynamic":
+        quantise_dynamic(fp32, out, exclude=graph.tail)
+        return
+    if options is None:
+        ops = ("MatMul", "Gemm") if graph.transformer else None
+        first = () if graph.transformer else graph.convolutions[:FIRST_FP32]
+        options = StaticOptions(exclude=first, ops=ops)
+    full = StaticOptions(
+        exclude=(*options.exclude, *graph.tail),
+        ops=options.ops,
+        calibration=options.calibration,
+        reduce_range=options.reduce_range,
+        unsigned_weights=options.unsigned_weights,
+        per_channel=options.per_channel,
     )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    name = onnx.load(str(fp32), load_external_data=False).graph.input[0].name
-    # the calibrator stacks what it saw, so all batches have one size
-    padded = np.resize(calibration, (-(-len(calibration) // batch) * batch, *calibration.shape[1:]))
-
-    class _Crops(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._parts = iter(range(0, len(padded), batch))
-
-        def get_next(self) -> dict[str, F32] | None:
-            at = next(self._parts, None)
-            return None if at is None else {name: padded[at : at + batch]}
-
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder, _quiet():
-        prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load(str(prepared)).graph
-        first = [node.name for node in graph.node if node.op_type == "Conv"][:first_fp32]
-        quantize_static(
-            str(prepared),
-            str(quantised),
-            _Crops(),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=[*first, *_tail(graph)],
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-        )
-        write_bytes(out, quantised.read_bytes())
+    quantise_static(fp32, out, calibration, full, batch)
 
 
 def to_fp16(fp32: Path, out: Path) -> None:
     """Half precision inside, float32 input and output, FP32 islands where halves overflow.
 
-    The islands (FP32_ISLANDS) are normalisations and softmax; weights beyond the range of a half
-    are refused with BundleError.
+    The islands (FP32_ISLANDS) are normalisations and softmax, and all from the projection to the
+    output; other weights beyond the range of a half are refused with BundleError.
     """
     import onnx
     from onnx import numpy_helper
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = onnx.load(str(fp32))
+    tail = set(tail_nodes(model.graph))
+    kept = {
+        name
+        for node in model.graph.node
+        if node.op_type in FP32_ISLANDS or node.name in tail
+        for name in node.input
+    }
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size and float(np.abs(values).max()) > 3e4:
+        if tensor.name in kept or values.dtype != np.float32 or not values.size:
+            continue
+        if not float(np.abs(values).max()) < MAX_ACTIVATION:
             raise BundleError(f"{fp32}: {tensor.name} exceeds the range of FP16")
     converted = convert_float_to_float16(
-        model, keep_io_types=True, op_block_list=list(FP32_ISLANDS), disable_shape_infer=False
+        model,
+        keep_io_types=True,
+        op_block_list=list(FP32_ISLANDS),
+        node_block_list=sorted(tail),
+        disable_shape_infer=False,
     )
+    del converted.graph.value_info[:]  # the converter leaves the types of before
     write_bytes(out, converted.SerializeToString())
 
 
-def _tail(graph: Any) -> list[str]:
+def tail_nodes(graph: Any) -> list[str]:
     """Names of the nodes from the projection to the output: cheap, and the most sensitive."""
     makers = {output: node for node in graph.node for output in node.output}
     names: list[str] = []
     open_tensors = [output.name for output in graph.output]
     while open_tensors:
         node = makers.get(open_tensors.pop())
-        if node is not None and node.op_type in _TAIL and node.name not in names:
-            names.append(node.name)
-            # a projection ends the tail; what feeds it is the trunk
-            if node.op_type not in ("Gemm", "MatMul"):
-                open_tensors += node.input
+        if node is None or node.op_type not in _TAIL or node.name in names:
+            continue
+        names.append(node.name)
+        # a projection ends the tail, and what feeds it is the trunk; a shape is no value at all
+        if node.op_type not in ("Gemm", "MatMul", "Shape"):
+            open_tensors += node.input
     return names
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(max(logging.ERROR, level))
-    try:
-        yield
-    finally:
-        root.setLevel(level)

@@ -16,13 +16,17 @@ import numpy as np
 from edge.atomic import make_folder, write_bytes, write_text
 from edge.errors import BundleError, ConfigError
 from edge.manifest import Preprocessing
-from export.embedding import F32
-from export.parity import GateData, GateReport, int8_gate, onnx_gate
+from export.engine import on_tensorrt
+from export.images import Image, read_rgb
+from export.int8_choice import write_int8
+from export.parity import GateData, GateReport, fp16_gate, onnx_gate
+from export.preprocessing_parity import CROPS, preprocessing_gate
 
 if TYPE_CHECKING:
     from export.backbones import ImageTower, Provenance
 
 OPSET = 18
+MAX_BYTES = 2**31
 Precision = Literal["fp32", "fp16", "int8"]
 
 
@@ -38,46 +42,53 @@ class TowerFiles:
 
 
 def export_tower(
-    checkpoint: Path,
+    model: str | Path,
     out: Path,
     *,
     gate: GateData,
     precisions: Sequence[Precision] = ("fp32", "int8"),
+    crops: Sequence[Image] | None = None,
     notes: dict[str, Any] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> TowerFiles:
     """Writes `out/tower.onnx`, one file for each other precision, and `out/tower.json`.
 
-    `gate` holds labelled crops: every second query calibrates INT8, all of it measures
-    parity. Raises BundleError when a precision does not hold its gate: its file is gone then, those
-    that hold theirs are written, and `tower.json` keeps what was measured of all.
+    `model` is a checkpoint of `finetune`, or `timm:…`, `open_clip:…`, `hf-clip:…` as in `open_tower`.
+    `gate` holds labelled crops, `crops` pictures (the gate's queries by default) on which the device
+    must prepare a library's tower as its library does. Raises BundleError when a precision does not
+    hold its gate, or TensorRT could not take FP32 or FP16: its file is gone then, those that hold
+    theirs are written, and `tower.json` keeps what was measured of all.
     """
-    from export.finetune import load_finetuned
-    from export.precision import to_fp16, to_int8
+    from export.precision import to_fp16
 
     unknown = set(precisions) - {"fp32", "fp16", "int8"}
     if unknown:
         raise ConfigError(f"unknown precision: {', '.join(sorted(unknown))}")
-    tower, provenance = load_finetuned(checkpoint)
+    tower, provenance, library = _open(model)
     make_folder(out)
     files = {"fp32": out / "tower.onnx"}
     write_onnx(tower, files["fp32"])
     fingerprint = tower_fingerprint(files["fp32"], tower.preprocessing)
     spec = tower.preprocessing
     images = gate.query_images(spec)
-    reports = {"fp32": onnx_gate(tower, files["fp32"], images)}
+    reports = {"fp32": on_tensorrt(onnx_gate(tower, files["fp32"], images), files["fp32"], images)}
     report(f"fp32: {reports['fp32'].line()}")
+    if library is not None:
+        pictures = crops if crops is not None else [read_rgb(s.path) for s in gate.queries.samples]
+        prepared = preprocessing_gate(tower, library, pictures[:CROPS])
+        reports["fp32"] = GateReport(
+            {**reports["fp32"].values, **prepared.values},
+            reports["fp32"].failures + prepared.failures,
+        )
+        report(f"preprocessing: {prepared.line()}")
     if "int8" in precisions:
         files["int8"] = out / "tower.int8.onnx"
-        to_int8(files["fp32"], files["int8"], images[::2])
-        reports["int8"] = int8_gate(files["fp32"], files["int8"], gate, spec)
-        report(f"int8: {reports['int8'].line()}")
+        reports["int8"] = write_int8(files["fp32"], files["int8"], gate, spec, report)
     if "fp16" in precisions:
-        from export.parity import fp16_gate
-
         files["fp16"] = out / "tower.fp16.onnx"
         to_fp16(files["fp32"], files["fp16"])
-        reports["fp16"] = fp16_gate(tower, files["fp32"], files["fp16"], gate, spec)
+        measured = fp16_gate(tower, files["fp32"], files["fp16"], gate, spec)
+        reports["fp16"] = on_tensorrt(measured, files["fp16"], images)
         report(f"fp16: {reports['fp16'].line()}")
     refused = {
         name: files.pop(name) for name, gate_report in reports.items() if gate_report.failures
@@ -90,6 +101,22 @@ def export_tower(
     for name, file in refused.items():
         reports[name].require(file)
     return result
+
+
+def _open(model: str | Path) -> tuple[ImageTower, Provenance, str | None]:
+    """The tower, where it comes from, and its library's name for it where it was not fine-tuned.
+
+    A fine-tuned tower was trained with the device's own preprocessing: nothing can differ.
+    """
+    from export.backbones import LIBRARIES, load_tower
+    from export.finetune import load_finetuned
+
+    library, _, rest = str(model).partition(":")
+    if library in LIBRARIES and rest:
+        name, _, weights = rest.partition("@")
+        tower, provenance = load_tower(f"{library}:{name}", weights or None)
+        return tower, provenance, f"{library}:{name}"
+    return (*load_finetuned(Path(model)), None)
 
 
 def write_onnx(tower: ImageTower, file: Path) -> None:
@@ -117,6 +144,8 @@ def write_onnx(tower: ImageTower, file: Path) -> None:
         raise BundleError(f"{file}: torch.onnx gave no model")
     model = program.model_proto
     _forget_origin(model)
+    if model.ByteSize() >= MAX_BYTES:
+        raise BundleError(f"{file}: {model.ByteSize() / 2**30:.1f} GiB; one ONNX file holds 2 GiB")
     onnx.checker.check_model(model, full_check=True)
     write_bytes(file, model.SerializeToString())
 
@@ -141,29 +170,6 @@ def tower_fingerprint(file: Path, preprocessing: Preprocessing) -> str:
         digest.update(np.ascontiguousarray(values).tobytes())
     digest.update(preprocessing.model_dump_json().encode())
     return digest.hexdigest()[:32]
-
-
-def latency_ms(
-    file: Path, size: int, batches: Sequence[int] = (1, 8, 16, 32), *, threads: int = 2
-) -> dict[str, float]:
-    """Milliseconds a picture by batch size, the best of five runs on the CPU provider."""
-    import time
-
-    from edge.vision.session import OrtSession, SessionOptions
-
-    session = OrtSession(file, "cpu", SessionOptions(threads=threads))
-    rng = np.random.default_rng(0)
-    measured = {}
-    for batch in batches:
-        images: F32 = rng.normal(size=(batch, 3, size, size)).astype(np.float32)
-        session.run(images)
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            session.run(images)
-            times.append(time.perf_counter() - start)
-        measured[str(batch)] = round(1e3 * min(times) / batch, 2)
-    return measured
 
 
 def _dim(tower: ImageTower) -> int:

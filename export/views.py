@@ -40,8 +40,10 @@ class View:
     xyxy: npt.NDArray[np.float32]
 
 
-def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
+def read_yolo_folder(root: Path, limit: int | None = None) -> list[LabelledPhoto]:
     """Read ``root/images/*`` (or ``photos``) with their ``root/labels/*.txt`` (YOLO, class unused).
+
+    ``limit`` stops after so many photos, in the order of their names.
 
     Raises:
         ConfigError: when there is no such folder, a photo has no label file, or a label line has no
@@ -51,9 +53,8 @@ def read_yolo_folder(root: Path) -> list[LabelledPhoto]:
     folder = root / "images" if (root / "images").is_dir() else root / "photos"
     if not folder.is_dir():
         raise ConfigError(f"{root}: holds neither images/ nor photos/")
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    for path in found[:limit]:
         label = root / "labels" / f"{path.stem}.txt"
         if not label.is_file():
             raise ConfigError(f"{path}: its label file {label} is missing")

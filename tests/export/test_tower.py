@@ -14,17 +14,18 @@ from edge.errors import BundleError, ConfigError  # noqa: E402
 from export.backbones import ImageTower, Provenance, load_tower  # noqa: E402
 from export.datasets import Dataset, read_folder  # noqa: E402
 from export.embedding import onnx_embed, torch_embed  # noqa: E402
+from export.half import half_embed  # noqa: E402
+from export.int8_choice import write_int8  # noqa: E402
 from export.parity import (  # noqa: E402
     GateData,
     GateReport,
     fp16_gate,
     in_batches,
-    int8_gate,
-    largest_activation,
     min_cosine,
     onnx_gate,
 )
-from export.precision import to_fp16, to_int8  # noqa: E402
+from export.precision import read_graph, to_fp16, to_int8  # noqa: E402
+from export.tensorrt_check import check_tensorrt  # noqa: E402
 from export.tower import export_tower, tower_fingerprint, write_onnx  # noqa: E402
 from export.towers import open_tower  # noqa: E402
 
@@ -89,11 +90,12 @@ def test_int8_is_measured_with_both_galleries(
     tower: ImageTower, exported: Path, data: GateData, tmp_path: Path
 ) -> None:
     spec = tower.preprocessing
-    to_int8(exported, tmp_path / "int8.onnx", data.query_images(spec))
-    report = int8_gate(exported, tmp_path / "int8.onnx", data, spec)
+    report = write_int8(exported, tmp_path / "int8.onnx", data, spec)
     assert {"top1_fp32", "top1_int8", "top1_int8_queries_fp32_gallery"} <= set(report.values)
     assert 0.5 < report.values["min_cosine"] < 1
+    assert report.values["speed_up"] > 0
     assert (tmp_path / "int8.onnx").stat().st_size < exported.stat().st_size
+    assert [p.name for p in tmp_path.iterdir()] == ["int8.onnx"]
 
 
 def test_int8_weights_keep_to_seven_bits(exported: Path, data: GateData, tmp_path: Path) -> None:
@@ -110,21 +112,115 @@ def test_int8_weights_keep_to_seven_bits(exported: Path, data: GateData, tmp_pat
     assert max(int(np.abs(w.astype(int)).max()) for w in weights if w.ndim > 1) <= 64
 
 
-def test_fp16_agrees_and_an_injected_overflow_is_seen(
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageTower, Path]:
+    torch.manual_seed(2)
+    tower, _ = load_tower("timm:test_vit", None, size=160, resize="stretch")
+    tower.projection = torch.nn.Linear(tower.features(torch.zeros(1, 3, 160, 160)).shape[1], 16)
+    file = tmp_path_factory.mktemp("transformer") / "tower.onnx"
+    write_onnx(tower, file)
+    return tower, file
+
+
+def test_a_transformer_is_quantised_in_its_matrices_either_way(
+    transformer: tuple[ImageTower, Path], exported: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    file = transformer[1]
+    graph = read_graph(file)
+    assert graph.modes == ("dynamic", "static")
+    assert not read_graph(exported).transformer
+    images = np.random.default_rng(0).normal(size=(4, 3, 160, 160)).astype(np.float32)
+    full = in_batches(onnx_embed(file), images)
+    for mode, op in (("dynamic", "MatMulInteger"), ("static", "QuantizeLinear")):
+        to_int8(file, tmp_path / f"{mode}.onnx", images, mode=mode, graph=graph, batch=4)
+        model = onnx.load(str(tmp_path / f"{mode}.onnx"))
+        assert op in {node.op_type for node in model.graph.node}
+        weights = [
+            onnx.numpy_helper.to_array(t)
+            for t in model.graph.initializer
+            if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 2
+        ]
+        assert weights
+        assert max(int(np.abs(w.astype(int)).max()) for w in weights) <= 64
+        centred = full - full.mean(axis=0)
+        low = in_batches(onnx_embed(tmp_path / f"{mode}.onnx"), images) - full.mean(axis=0)
+        assert min_cosine(centred, low) > 0.9
+
+
+class _Loud(torch.nn.Module):
+    """Times 256 twice and back: 65,536 in between, though no weight is large."""
+
+    def __init__(self, trunk: torch.nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        loud = (torch.nn.functional.relu(self.trunk(x)) + 1.0) * 256.0
+        return torch.nn.functional.relu(loud * 256.0) * 2.0**-16
+
+
+def test_fp16_agrees_and_an_injected_overflow_is_seen_twice(
     tower: ImageTower, exported: Path, data: GateData, tmp_path: Path
 ) -> None:
     spec = tower.preprocessing
     to_fp16(exported, tmp_path / "fp16.onnx")
-    assert fp16_gate(tower, exported, tmp_path / "fp16.onnx", data, spec).failures == ()
-
-    class Loud(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * 1e6
-
-    loud = ImageTower(torch.nn.Sequential(tower.trunk, Loud()), tower.projection, spec)
-    assert largest_activation(loud, data.query_images(spec)) > 3e4
-    report = fp16_gate(loud, exported, tmp_path / "fp16.onnx", data, spec)
+    report = fp16_gate(tower, exported, tmp_path / "fp16.onnx", data, spec)
+    assert report.failures == ()
+    assert report.values["min_cosine_half"] > 0.999
+    assert report.values["max_activation"] < 100
+    loud = ImageTower(_Loud(tower.trunk), tower.projection, spec)
+    write_onnx(loud, tmp_path / "loud.onnx")
+    to_fp16(tmp_path / "loud.onnx", tmp_path / "loud16.onnx")
+    report = fp16_gate(loud, tmp_path / "loud.onnx", tmp_path / "loud16.onnx", data, spec)
     assert any("overflows FP16" in failure for failure in report.failures)
+    assert any("true half precision gives NaN or Inf" in failure for failure in report.failures)
+
+
+def test_fp16_keeps_norms_softmax_and_projection_in_fp32(
+    transformer: tuple[ImageTower, Path], tmp_path: Path
+) -> None:
+    import onnx
+
+    tower, file = transformer
+    to_fp16(file, tmp_path / "fp16.onnx")
+    graph = onnx.load(str(tmp_path / "fp16.onnx")).graph
+    halves = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    islands = [n for n in graph.node if n.op_type in ("LayerNormalization", "ReduceL2")]
+    assert islands
+    assert not {name for n in islands for name in n.input} & halves
+    products = [n for n in graph.node if n.op_type in ("MatMul", "Gemm")]
+    assert sum(bool(set(n.input) & halves) for n in products) > len(products) / 3
+    assert not set(products[-1].input) & halves
+    images = np.random.default_rng(0).normal(size=(3, 3, 160, 160)).astype(np.float32)
+    assert min_cosine(onnx_embed(file)(images), half_embed(tower)(images)) > 0.999
+
+
+def test_tensorrt_takes_towers_and_is_told_from_what_it_does_not(
+    exported: Path, transformer: tuple[ImageTower, Path], data: GateData, tmp_path: Path
+) -> None:
+    import onnx
+    from onnx import helper
+
+    for file, side in ((exported, 32), (transformer[1], 160)):
+        to_fp16(file, tmp_path / "half.onnx")
+        for form in (file, tmp_path / "half.onnx"):
+            report = check_tensorrt(form, (1, 4, 32))
+            assert report.failures == ()
+            assert report.profile["min"] == f"images:1x3x{side}x{side}"
+            assert report.profile["max"] == f"images:32x3x{side}x{side}"
+    to_int8(transformer[1], tmp_path / "q.onnx", np.zeros((1, 3, 160, 160), "f"), mode="dynamic")
+    assert "DynamicQuantizeLinear" in " ".join(check_tensorrt(tmp_path / "q.onnx", (1,)).failures)
+    model = onnx.load(str(exported))
+    model.graph.node.append(
+        helper.make_node("FusedGelu", ["images"], ["x"], name="g", domain="com.microsoft")
+    )
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(model, str(tmp_path / "odd.onnx"))
+    told = " ".join(check_tensorrt(tmp_path / "odd.onnx", (1,)).failures)
+    assert "com.microsoft::FusedGelu (g) runs only in ONNX Runtime" in told
+    assert "input images has a dynamic size beside the batch" in told
 
 
 def test_a_failed_gate_names_the_file_and_the_value(tmp_path: Path) -> None:
@@ -175,7 +271,7 @@ def test_a_precision_that_fails_its_gate_is_not_left_behind(
     start = Provenance("timm:test_efficientnet", "random", "", "unknown")
     monkeypatch.setattr("export.finetune.load_finetuned", lambda file: (tower, start))
     monkeypatch.setattr(
-        "export.tower.int8_gate",
+        "export.int8_choice.int8_gate",
         lambda *_: GateReport({"top1_int8": 0.1}, ("top-1 of int8 0.1 is over a point below",)),
     )
     with pytest.raises(BundleError, match=r"tower\.int8\.onnx: top-1 of int8"):
@@ -183,5 +279,5 @@ def test_a_precision_that_fails_its_gate_is_not_left_behind(
     about = json.loads((tmp_path / "out" / "tower.json").read_text())
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"tower.onnx", "tower.json"}
     assert about["files"] == {"fp32": "tower.onnx"}
-    assert about["gates"]["int8"] == {"top1_int8": 0.1}
+    assert about["gates"]["int8"]["top1_int8"] == 0.1
     assert open_tower(str(tmp_path / "out" / "tower.onnx")).preprocessing == tower.preprocessing
