@@ -14,3 +14,4 @@ ProviderOption = Annotated[
     str, typer.Option("--provider", help="auto, cpu, cuda, tensorrt or openvino.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+GalleryArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Gallery file.")]

@@ -29,9 +29,25 @@ def test_what_is_no_tag_is_named(wrong: str) -> None:
         ({"fr": "Crème", "en-US": "Cream"}, "de-AT", "Cream"),
         ({"sv": "Grädde", "fr": "Crème"}, "de-AT", "Crème"),
         ({}, "de-AT", None),
+        ({"zh-Hant-TW": "鮮奶油", "zh-Hant": "忌廉", "zh": "奶油"}, "zh-Hant-TW", "鮮奶油"),
+        ({"zh-Hant": "忌廉", "zh": "奶油"}, "zh-Hant-TW", "忌廉"),
+        ({"zh": "奶油", "en": "Cream"}, "zh-Hant-TW", "奶油"),
+        ({"zh-CN": "奶油", "zh-HK": "忌廉", "en": "Cream"}, "zh-Hant-TW", "忌廉"),
+        ({"zh-Hans": "奶油", "zh-Hant": "忌廉"}, "zh-TW", "忌廉"),
+        ({"pt": "Natas", "en": "Cream"}, "pt-BR", "Natas"),
+        ({"pt-PT": "Natas", "en": "Cream"}, "pt-BR", "Natas"),
     ],
 )
 def test_the_nearest_language_is_taken(
     names: dict[str, str], locale: str, expected: str | None
 ) -> None:
     assert best_name(names, locale) == expected
+
+
+def test_the_default_language_comes_before_any_other() -> None:
+    names = {"de": "Sahne", "en": "Cream", "pl": "Śmietana"}
+    assert best_name(names, "fr-FR", "pl") == "Śmietana"
+    assert best_name(names, "fr-FR") == "Cream"
+    assert best_name({"de": "Sahne", "pl": "Śmietana"}, "fr-FR", "ja") == "Sahne"
+    with pytest.raises(ValueError, match="'xx1' is not a locale"):
+        best_name(names, "de", "xx1")
