@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from edge.errors import GalleryError
+from edge.gallery.categories import CategoryGraph, Edge, circle_text
 from edge.gallery.gtin import gtin14, parse_gtin
 from edge.gallery.names import canonical_locale
 from edge.gallery.records import Sku
@@ -23,10 +24,12 @@ def read_catalogue(path: Path) -> dict[str, Sku]:
 
     Columns: sku_id, gtin, brand, category ("a > b > c"), name_<locale>. UTF-8, separated by
     commas, or by semicolons or tabs as spreadsheets write them; only ``sku_id`` must be there,
-    empty cells are left out. Raises GalleryError that names file, line and value of each mistake.
+    empty cells are left out. Raises GalleryError that names file, line and value of each mistake;
+    one of a GTIN that is there twice, or of categories that run in a circle, names both SKUs.
     """
     skus: dict[str, Sku] = {}
     gtins: dict[str, str] = {}
+    categories, owners = CategoryGraph(), dict[Edge, str]()
     mistakes: list[str] = []
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -48,6 +51,11 @@ def read_catalogue(path: Path) -> dict[str, Sku]:
                     owner = gtins.setdefault(gtin14(sku.gtin), sku.sku_id)
                     if owner != sku.sku_id:
                         raise ValueError(f"GTIN {sku.gtin!r} is that of SKU {owner!r} too")
+                circle = categories.add(sku)
+                if circle is not None:
+                    raise ValueError(circle_text(sku.sku_id, circle, owners[circle[1]]))
+                for edge in sku.category_edges:
+                    owners.setdefault(edge, sku.sku_id)
                 skus[sku.sku_id] = sku
             except ValueError as error:
                 mistakes.append(f"line {reader.line_num}: {error}")

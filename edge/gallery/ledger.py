@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.errors import GalleryError, OutputError
+from edge.gallery import rows
 from edge.gallery.connection import sqlite_errors
 from edge.gallery.edit import Edit
 from edge.gallery.journal import Journal
@@ -42,6 +43,19 @@ class Ledger:
             return ()
         with self.reading() as meta:
             return self.journal.changes(meta.last_seq)
+
+    def check_what_undo_needs(self) -> None:
+        """Read the whole journal and all removed references; GalleryError when one is damaged."""
+        for change in self.history():
+            self.journal.steps(change.seq)
+        if self._schema_version > 1:
+            with sqlite_errors(self._path):
+                removed = self._connection.execute(
+                    f"SELECT {rows.REMOVED_ROW} FROM removed_references"
+                )
+                for *kept, jpeg in removed:
+                    what = f"{self._path}: removed reference {kept[0]}"
+                    rows.verify_picture(jpeg, rows.verify(kept, what)[-1], what)
 
     @contextmanager
     def reading(self) -> Iterator[Meta]:

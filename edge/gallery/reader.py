@@ -116,8 +116,9 @@ class GalleryReader:
                 if row != ("ok",):
                     yield f"{self.path}: {', '.join(str(value) for value in row)}"
         try:
-            self._check_edges(self.skus())
-            self.history()
+            with self._ledger.reading():
+                self._check_edges(self.skus())
+                self._ledger.check_what_undo_needs()
         except GalleryError as error:
             yield str(error)
 
