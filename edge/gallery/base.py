@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.atomic import make_folder
 from edge.errors import GalleryError, OutputError
 from edge.gallery import cache, graph, recall, stored
 from edge.gallery.exact import ExactIndex
@@ -120,6 +121,7 @@ def _proved(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
 
 def _keep(made: HnswIndex, keep: Keep, found: recall.Recall) -> None:
     try:
+        make_folder(keep.index.parent)  # the user's cache may not have it yet
         with cache.writing(keep.index) as mine:
             if mine:
                 stored.save(keep.index, made, keep.origin, keep.last_seq, found)

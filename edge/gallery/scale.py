@@ -26,7 +26,8 @@ ON_DISK_FROM = 500_000
 """References from which the vectors are searched on disk and not held in memory."""
 CHECKPOINT_NODES = 250_000
 """Nodes after which the graph is saved again: a kill costs at most the minutes that these take."""
-_BLOCK = 16384
+BLOCK = 16384
+"""Nodes that are added to the graph between two reports of progress."""
 
 Source = Callable[[int], Iterator[tuple[I64, F32]]]
 """All references with ids above the given one, ascending: blocks of ids ``(N,)`` and unit vectors
@@ -46,6 +47,7 @@ def build_on_disk(
     last_seq: int,
     target: float = recall.TARGET,
     checkpoint_nodes: int = CHECKPOINT_NODES,
+    block: int = BLOCK,
     progress: Progress | None = None,
 ) -> cache.Header:
     """Build the index of a gallery's ``references`` at its state ``last_seq`` under the name ``index``.
@@ -68,7 +70,7 @@ def build_on_disk(
             raise GalleryError(f"{index}: no references to index")
         vectors_on_disk = OnDisk(work.vectors, origin.dim, work.nodes)
         projection = _learn(vectors_on_disk)
-        graph = _grow(work, vectors_on_disk, projection, checkpoint_nodes, report)
+        graph = _grow(work, vectors_on_disk, projection, (checkpoint_nodes, block), report)
         made = HnswIndex(Parts(graph, projection, _nodes(work), vectors_on_disk))
         report("measure", 0, 1)
         found = recall.choose_beam(made, target=target)
@@ -88,15 +90,16 @@ def _grow(
     work: Workspace,
     vectors: OnDisk,
     projection: Projection,
-    checkpoint_nodes: int,
+    steps: tuple[int, int],
     report: Progress,
 ) -> Graph:
+    checkpoint_nodes, block = steps
     count = len(vectors)
     graph = work.load_graph(projection.dim, count)
     saved = len(graph)
     while len(graph) < count:
         first = len(graph)
-        graph.add(projection(vectors.block(first, min(count, first + _BLOCK))))
+        graph.add(projection(vectors.block(first, min(count, first + block))))
         report("graph", len(graph), count)
         if len(graph) - saved >= checkpoint_nodes and len(graph) < count:
             work.save_graph(graph)

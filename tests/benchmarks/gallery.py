@@ -1,7 +1,8 @@
 """Times, memory and recall of the gallery's indexes at a million references and more.
 
     python tests/benchmarks/gallery.py scale OUT.json --folder DIR [--references 3500000]
-    python tests/benchmarks/gallery.py compare OUT.json [--references 1000000] [--facings FILE.npz]
+    python tests/benchmarks/gallery.py compare OUT.json --folder DIR --references 1000000
+    python tests/benchmarks/gallery.py compare OUT.json --folder DIR --facings FILE.npz
     python tests/benchmarks/gallery.py shape [--facings FILE.npz] [--references 130000]
 
 ``scale`` builds an index in DIR (going on where a killed one was), loads it in a process of its own and
@@ -162,6 +163,8 @@ def main() -> None:
     parser.add_argument("--facings", type=Path)
     parser.add_argument("--references", type=int, default=3_500_000)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--kinds", help="of gallery_others.KINDS, separated by commas")
+    parser.add_argument("--build-only", action="store_true")
     options = parser.parse_args()
     report: dict[str, Any] = {"references": options.references, "cores": os.cpu_count()}
     if options.what == "shape":
@@ -174,9 +177,17 @@ def main() -> None:
             report["build"] = apart(build, options.folder, options.references)
         report["search"] = apart(ask, options.folder, options.references, options.queries)
     else:
-        from tests.benchmarks.gallery_others import compare
+        from tests.benchmarks.gallery_others import KINDS, compare
 
-        report |= compare(options.references, options.queries, options.facings)
+        kinds = tuple(options.kinds.split(",")) if options.kinds else KINDS
+        report |= compare(
+            options.folder,
+            options.references,
+            options.queries,
+            options.facings,
+            kinds,
+            options.build_only,
+        )
     text = json.dumps(report, indent=1)
     if options.out:
         options.out.write_text(text + "\n", encoding="utf-8")

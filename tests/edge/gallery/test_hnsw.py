@@ -109,7 +109,10 @@ def test_equal_vectors_do_not_tear_the_graph_apart(clustered: F32) -> None:
     made = make_base(ids, vectors, threshold=100)
     assert made.kind == "hnsw"
     assert len(made) == 1500
-    found, exact = made.search(clustered[:600], 1), ExactIndex(ids, vectors).search(clustered[:600], 1)
+    found, exact = (
+        made.search(clustered[:600], 1),
+        ExactIndex(ids, vectors).search(clustered[:600], 1),
+    )
     assert np.mean(found.reference_id == exact.reference_id) >= 0.99
     many = made.search(clustered[:1], 950)
     assert many.reference_id[0, :901].tolist() == [*range(901)]  # 900 copies and the first of 600
