@@ -85,8 +85,8 @@ def join(parts: Sequence[Answers]) -> Answers:
 
 def depth_of(gallery: Labelled) -> int:
     """The number of levels of the longest path."""
-    deepest: int = max((len(path) for path in gallery.paths), default=0)
-    return deepest
+    lengths: list[int] = [len(path) for path in gallery.paths]
+    return max(lengths, default=0)
 
 
 def answer(gallery: Labelled, queries: Labelled, *, views: int, depth: int) -> Answers:

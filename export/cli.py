@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge import console
-from export import cli_detector, cli_tower
+from export import cli_calibrate, cli_detector, cli_tower
 
 app = typer.Typer(
     name="edge-export",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 cli_tower.register(app)
 cli_detector.register(app)
+cli_calibrate.register(app)
 
 
 @app.command()
@@ -55,6 +56,9 @@ def pack(
         float | None, typer.Option(help="Lowest similarity for a category.")
     ] = None,
     measured: Annotated[str | None, typer.Option(help="How these were measured.")] = None,
+    operating_point: Annotated[
+        Path | None, typer.Option(help="JSON file of `edge-export calibrate`.")
+    ] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the bundle.")] = None,
     scene: Annotated[Path | None, typer.Option(help="The canary's shelf picture.")] = None,
     crop: Annotated[list[Path] | None, typer.Option(help="The canary's product pictures.")] = None,
@@ -85,6 +89,7 @@ def pack(
             margin=margin,
             category_similarity=category_similarity,
             measured=measured,
+            operating_point=operating_point,
             licence=licence,
             scene=scene,
             crops=tuple(crop or ()),

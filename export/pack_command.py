@@ -24,6 +24,7 @@ from edge.manifest import (
     Variant,
 )
 from edge.types import U8
+from export.calibration_record import CalibrationRecord
 from export.pack import CARD, BundleParts, pack, single_variant
 from export.recognise import recognise_detector
 
@@ -56,6 +57,7 @@ class PackRequest:
     margin: float | None = None
     category_similarity: float | None = None
     measured: str | None = None
+    operating_point: Path | None = None
     licence: str | None = None
     scene: Path | None = None
     crops: tuple[Path, ...] = ()
@@ -172,8 +174,10 @@ def _tower(
             measured=request.measured or "set by hand",
         )
         points = {v.precision: point for v in spec.variants}
+    if request.operating_point is not None:
+        points |= CalibrationRecord.read(request.operating_point).points_for(spec.fingerprint)
     if not points:
-        raise ConfigError("--tower needs --similarity: the operating point of its matches")
+        raise ConfigError("--tower needs --similarity or --operating-point of its matches")
     return spec, points
 
 
