@@ -173,11 +173,22 @@ def _hf_clip(folder: Path, size: int | None, resize: str | None) -> ImageTower:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder}: no CLIPModel folder (config.json is missing)")
     try:
-        from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+        from transformers import CLIPImageProcessor, CLIPModel
     except ImportError as error:
         raise ConfigError("hf-clip models need the package transformers") from error
-    model = CLIPVisionModelWithProjection.from_pretrained(str(folder), local_files_only=True)
-    processor = CLIPImageProcessor.from_pretrained(str(folder), local_files_only=True)
+    try:
+        # the whole model: its projection's size stands in the part that joins both halves
+        model, told = CLIPModel.from_pretrained(
+            str(folder), local_files_only=True, output_loading_info=True
+        )
+        processor = CLIPImageProcessor.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # transformers raises whatever the missing part is
+        raise ConfigError(f"{folder}: holds no CLIPModel: {_first_line(error)}") from error
+    absent = sorted(str(key) for key in (*told["missing_keys"], *told["mismatched_keys"]))
+    if absent:
+        raise ConfigError(
+            f"{folder}: holds no CLIPModel: {absent[0]} is missing or of another shape"
+        )
     trained = int(processor.crop_size["height"])
     if size not in (None, trained):
         raise ConfigError(f"{folder}: trained at {trained} px, cannot be run at {size} px")
