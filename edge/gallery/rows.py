@@ -34,24 +34,29 @@ NOTHING = bytes(16)
 
 Row = Sequence[Any]
 
+_HEAD = struct.Struct("<cQ").pack
+_FLOAT = struct.Struct("<d").pack
+
 
 def checksum(values: Row) -> bytes:
     """16 bytes of BLAKE2b over the values with their types and lengths, so that none can shift."""
-    digest = hashlib.blake2b(digest_size=16)
+    parts: list[bytes] = []
     for value in values:
-        if value is None:
-            kind, data = b"n", b""
-        elif isinstance(value, int):
-            kind, data = b"i", str(value).encode()
-        elif isinstance(value, float):
-            kind, data = b"f", struct.pack("<d", value)
+        if isinstance(value, bytes):
+            parts += (_HEAD(b"b", len(value)), value)
         elif isinstance(value, str):
-            kind, data = b"t", value.encode()
+            data = value.encode()
+            parts += (_HEAD(b"t", len(data)), data)
+        elif isinstance(value, int):
+            data = b"%d" % value
+            parts += (_HEAD(b"i", len(data)), data)
+        elif isinstance(value, float):
+            parts += (_HEAD(b"f", 8), _FLOAT(value))
+        elif value is None:
+            parts.append(_HEAD(b"n", 0))
         else:
-            kind, data = b"b", bytes(value)
-        digest.update(kind + struct.pack("<Q", len(data)))
-        digest.update(data)
-    return digest.digest()
+            raise TypeError(f"a row cannot hold {type(value).__name__}")
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
 def verify(row: Row, what: str) -> Row:
