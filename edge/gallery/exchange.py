@@ -2,7 +2,8 @@
 
 An export is a folder, or a ZIP file of the same:
 
-- ``gallery.json``: tower, dimension, precision, numbers, the SHA-256 of the tables, and its own;
+- ``gallery.json``: tower, dimension, precision, numbers, the SHA-256 of all files but pictures, and
+  its own;
 - ``skus.csv``: as ``edge.gallery.catalogue`` reads it;
 - ``references.csv``: a line a reference, in the order of enrolment, with a checksum over all of it,
   vector and picture included;
@@ -15,7 +16,6 @@ Numbers of references and the history of changes belong to a file and are not ex
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -29,20 +29,26 @@ import numpy as np
 from edge.errors import GalleryError
 from edge.gallery import sku_table
 from edge.gallery.exchange_files import Reader, open_reader, open_writer
+from edge.gallery.exchange_format import (
+    COLUMNS,
+    FORMAT,
+    HEAD,
+    PART,
+    REFERENCES,
+    SKUS,
+    SUM,
+    checked,
+    checksum_of,
+    picture_name,
+    read_head,
+    sha256_of,
+    sum_of,
+    vectors_name,
+)
 from edge.gallery.records import NewReference, Reference, Sku
 from edge.gallery.replace import replacing
-from edge.gallery.rows import checksum, vector_blob
 from edge.gallery.store import GalleryStore
 from edge.types import F32
-
-FORMAT = 1
-HEAD = "gallery.json"
-SKUS = "skus.csv"
-REFERENCES = "references.csv"
-PART = 1000
-"""References a folder: no folder of millions of files, and bounded memory."""
-_COLUMNS = ("picture", "sku_id", "source", "source_sha256", "quality", "created_at", "checksum")
-_SUM = "sha256"
 
 Progress = Callable[[int, int], None]
 
@@ -69,26 +75,30 @@ def export_gallery(path: Path, out: Path, *, progress: Progress | None = None) -
     """
     with GalleryStore.open(path) as store, store.reading(), open_writer(out) as writer:
         skus = store.skus()
-        text = sku_table.to_text(skus)
-        writer.write(SKUS, text)
+        sums: dict[str, str] = {}
+
+        def keep(name: str, data: bytes) -> None:
+            sums[name] = sha256_of(data)
+            writer.write(name, data)
+
+        keep(SKUS, sku_table.to_text(skus))
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(_COLUMNS)
+        rows.writerow(COLUMNS)
         count = 0
         references = store.references()
         while part := list(islice(references, PART)):
             for reference in part:
                 count += 1
-                name = _picture(count)
+                name = picture_name(count)
                 rows.writerow(_row(name, reference))
                 writer.write(name, reference.jpeg)
             packed = io.BytesIO()
             np.savez(packed, vectors=np.stack([reference.vector for reference in part]))
-            writer.write(_vectors(count), packed.getvalue())
+            keep(vectors_name(count), packed.getvalue())
             if progress is not None:
                 progress(count, 0)
-        lines = table.getvalue().encode()
-        writer.write(REFERENCES, lines)
+        keep(REFERENCES, table.getvalue().encode())
         head: dict[str, object] = {
             "format": FORMAT,
             "tower": store.tower,
@@ -97,9 +107,9 @@ def export_gallery(path: Path, out: Path, *, progress: Progress | None = None) -
             "version": store.version,
             "skus": len(skus),
             "references": count,
-            "files": {SKUS: _sha256(text), REFERENCES: _sha256(lines)},
+            "files": sums,
         }
-        head[_SUM] = _sum_of(head)
+        head[SUM] = sum_of(head)
         writer.write(HEAD, json.dumps(head, indent=1).encode() + b"\n")
     return ExchangeReport(str(out), store.tower, len(skus), count)
 
@@ -114,7 +124,7 @@ def import_gallery(
     both are named.
     """
     with open_reader(source) as reader:
-        head = _head(reader)
+        head = read_head(reader)
         made_with = str(head["tower"])
         if tower is not None and made_with != tower:
             raise GalleryError(
@@ -127,7 +137,7 @@ def import_gallery(
                         f"{source}: made with image tower {made_with}, the gallery {out} with"
                         f" {old.tower}"
                     )
-        skus = sku_table.from_text(_table(reader, head, SKUS), f"{source}: {SKUS}")
+        skus = sku_table.from_text(checked(reader, head, SKUS).decode(), f"{source}: {SKUS}")
         with replacing(out) as new:
             count = _fill(new.path, reader, head, skus, progress)
             new.publish()
@@ -169,16 +179,18 @@ def _fill(
 
 def _parts(reader: Reader, head: dict[str, Any], dim: int) -> Iterator[list[NewReference]]:
     where = f"{reader.path}: {REFERENCES}"
-    lines = csv.reader(io.StringIO(_table(reader, head, REFERENCES), newline=""), strict=True)
-    if tuple(next(lines, ())) != _COLUMNS:
-        raise GalleryError(f"{where}: line 1: the columns are not {', '.join(_COLUMNS)}")
+    text = checked(reader, head, REFERENCES).decode()
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if tuple(next(lines, ())) != COLUMNS:
+        raise GalleryError(f"{where}: line 1: the columns are not {', '.join(COLUMNS)}")
     count = 0
     while rows := list(islice(lines, PART)):
-        vectors = _read_vectors(reader, _vectors(count + len(rows)), (len(rows), dim))
+        name = vectors_name(count + len(rows))
+        vectors = _read_vectors(reader, name, checked(reader, head, name), (len(rows), dim))
         part = []
         for row, vector in zip(rows, vectors, strict=True):
             count += 1
-            if len(row) != len(_COLUMNS) or row[0] != _picture(count):
+            if len(row) != len(COLUMNS) or row[0] != picture_name(count):
                 raise GalleryError(f"{where}: reference {count}: not such a line: {row!r}")
             _, sku_id, origin, sha256, quality, created_at, stored = row
             jpeg = reader.read(row[0])
@@ -187,49 +199,21 @@ def _parts(reader: Reader, head: dict[str, Any], dim: int) -> Iterator[list[NewR
             except ValueError as error:
                 raise GalleryError(f"{where}: reference {count}: quality: {error}") from error
             new = NewReference(sku_id, vector, jpeg, origin, sha256, level, created_at)
-            if _checksum(new, created_at) != stored:
+            if checksum_of(new, created_at) != stored:
                 raise GalleryError(f"{where}: reference {count}: altered: line, vector or picture")
             part.append(new)
         yield part
 
 
-def _read_vectors(reader: Reader, name: str, shape: tuple[int, int]) -> F32:
-    try:
-        with np.load(io.BytesIO(reader.read(name)), allow_pickle=False) as stored:
-            vectors = stored["vectors"]
-    except GalleryError:
-        raise
-    except Exception as error:  # numpy raises whatever the damage leads it to
-        raise GalleryError(f"{reader.path}: {name}: damaged: {error}") from error
+def _read_vectors(reader: Reader, name: str, data: bytes, shape: tuple[int, int]) -> F32:
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        vectors = stored["vectors"]
     if vectors.dtype != np.float32 or vectors.shape != shape:
         raise GalleryError(
             f"{reader.path}: {name}: vectors must be float32 {shape}, got {vectors.dtype}"
             f" {vectors.shape}"
         )
     return np.asarray(vectors, np.float32)
-
-
-def _head(reader: Reader) -> dict[str, Any]:
-    where = f"{reader.path}: {HEAD}"
-    try:
-        head = json.loads(reader.read(HEAD))
-        stored = head.pop(_SUM)
-        if head["format"] != FORMAT:
-            raise GalleryError(
-                f"{where}: format {head['format']!r} is not known (this version reads {FORMAT})"
-            )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GalleryError(f"{where}: damaged: {error}") from error
-    if stored != _sum_of(head):
-        raise GalleryError(f"{where}: altered: its checksum does not match")
-    return dict(head)
-
-
-def _table(reader: Reader, head: dict[str, Any], name: str) -> str:
-    data = reader.read(name)
-    if _sha256(data) != head["files"][name]:
-        raise GalleryError(f"{reader.path}: {name}: altered: its checksum does not match")
-    return data.decode()
 
 
 def _row(name: str, reference: Reference) -> list[object]:
@@ -240,27 +224,5 @@ def _row(name: str, reference: Reference) -> list[object]:
         reference.source_sha256,
         repr(reference.quality),
         reference.created_at,
-        _checksum(reference, reference.created_at),
+        checksum_of(reference, reference.created_at),
     ]
-
-
-def _checksum(one: Reference | NewReference, created_at: str) -> str:
-    blob = vector_blob(one.vector)
-    values = (one.sku_id, blob, one.source, one.source_sha256, float(one.quality), created_at)
-    return checksum([*values, one.jpeg]).hex()
-
-
-def _picture(number: int) -> str:
-    return f"parts/{(number - 1) // PART:05d}/{number:06d}.jpg"
-
-
-def _vectors(number: int) -> str:
-    return f"parts/{(number - 1) // PART:05d}/vectors.npz"
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _sum_of(head: dict[str, Any]) -> str:
-    return _sha256(json.dumps(head, sort_keys=True).encode())
