@@ -150,8 +150,8 @@ class AnswerPoint(_Model):
 
     An answer is given at a probability of at least ``accept`` and a similarity of at least
     ``min_similarity``; with ``accept`` None never, because ``target`` could not be certified.
-    ``precision_low`` is the lower end of the one-sided 95% Clopper-Pearson interval of
-    ``right`` out of ``answers``.
+    ``answers`` are those at this level or deeper, ``right`` the ones whose category is right at this
+    level, and ``precision_low`` the lower end of their one-sided 95% Clopper-Pearson interval.
     """
 
     model: ProbabilityModel

@@ -62,7 +62,7 @@ class Answers:
     @property
     def depth(self) -> int:
         """The number of category levels."""
-        return self.right.shape[1] - 1
+        return int(self.right.shape[1]) - 1
 
     def where(self, keep: Flags) -> Answers:
         """The queries for which ``keep (Q,)`` holds."""

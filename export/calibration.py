@@ -40,8 +40,9 @@ def calibrate(
 
     Probabilities are fitted to all draws together. A threshold is the lowest whose precision is at
     least the target with 95% confidence (Clopper-Pearson, one-sided) in *every* draw. SKUs come
-    first; each level, from the finest on, is certified on the answers that nothing finer took. A
-    level that cannot be certified is never answered.
+    first, then each level from the finest on: the target holds for all answers at this level or
+    deeper, and those at this level alone are right in at least that share. A level that cannot be
+    certified is never answered.
 
     Raises:
         ConfigError: when the SKU target cannot be certified; says how many answers it takes.
@@ -131,16 +132,16 @@ def _point(
     target: float,
 ) -> AnswerPoint:
     """The threshold of one level; the answers that it takes are marked in ``taken``."""
-    free = [
-        ~took & (answers.margins[:, level] > 0) for took, answers in zip(taken, draws, strict=True)
-    ]
+    pools = [answers.margins[:, level] > 0 for answers in draws]
+    free = [pool & ~took for pool, took in zip(pools, taken, strict=True)]
     found = certify(
-        [
-            chance[pool, level].astype(np.float64)
-            for chance, pool in zip(chances, free, strict=True)
-        ],
-        [answers.right[pool, level] for answers, pool in zip(draws, free, strict=True)],
+        [chance[own, level].astype(np.float64) for chance, own in zip(chances, free, strict=True)],
+        [answers.right[own, level] for answers, own in zip(draws, free, strict=True)],
         target,
+        given=[
+            answers.right[pool & took, level]
+            for answers, pool, took in zip(draws, pools, taken, strict=True)
+        ],
     )
     if found is None:
         return AnswerPoint(
@@ -148,8 +149,8 @@ def _point(
             answers=0, right=0, precision_low=0.0,
         )  # fmt: skip
     lowest = 1.0
-    for place, (chance, answers, pool) in enumerate(zip(chances, draws, free, strict=True)):
-        given = pool & (chance[:, level] >= np.float32(found.threshold))
+    for place, (chance, answers, own) in enumerate(zip(chances, draws, free, strict=True)):
+        given = own & (chance[:, level] >= np.float32(found.threshold))
         lowest = min(lowest, float(answers.score[given].min()))
         taken[place] = taken[place] | given
     return AnswerPoint(
