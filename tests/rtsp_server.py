@@ -6,10 +6,10 @@ gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     /usr/bin/python3 tests/rtsp_server.py --port 8554 \\
         /shelf=clip:shelf.avi:h264:5 /bars=test:h265:640x480@25
 
-A mount is PATH=clip:FILE:CODEC[:FPS[:GOP]] (any video; encoded once at the start, then sent again and
-again at its own or the given rate, which costs next to nothing), or
-PATH=test:CODEC:WIDTHxHEIGHT@FPS[:PATTERN] (a videotestsrc, encoded live). CODEC is h264, h265 or
-mjpeg; ``test:steps`` is H.264 that changes its resolution every two seconds.
+A mount is PATH=clip:FILE[+FILE...]:CODEC[:FPS[:GOP]] (any videos; encoded once at the start, then sent
+in turn again and again, at their own or the given rate, which costs next to nothing; they may differ
+in size, as when a camera's resolution is changed), or PATH=test:CODEC:WIDTHxHEIGHT@FPS[:PATTERN] (a
+videotestsrc, encoded live). CODEC is h264, h265 or mjpeg.
 
 It prints "ready PORT" when it listens, "missing: ..." with status 77 where a package is not there.
 """
@@ -23,13 +23,19 @@ import time
 from typing import Any
 
 try:
-    import gi
+    import gi  # type: ignore[import-not-found]
 
     gi.require_version("Gst", "1.0")
     gi.require_version("GstApp", "1.0")
     gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: F401
+    from gi.repository import (  # type: ignore[import-not-found]
+        GLib,
+        Gst,
+        GstApp,  # noqa: F401, its methods are used by name
+        GstRtsp,
+        GstRtspServer,
+    )
 except (ImportError, ValueError) as error:
     print(f"missing: {error}", flush=True)
     sys.exit(77)
@@ -52,33 +58,49 @@ PAYLOADERS = {
 
 
 class Clip:
-    """A video, encoded once and sent again and again."""
+    """Videos, encoded once and sent again and again."""
 
-    def __init__(self, path: str, codec: str, fps: float | None, gop: int, kbit: int) -> None:
-        encoder = ENCODERS[codec].format(gop=gop, kbit=kbit)
+    def __init__(
+        self, paths: list[str], codec: str, fps: float | None, gop: int, kbit: int
+    ) -> None:
+        self.units: list[Any] = []
+        self.keys: list[int] = []
+        self.began_s = time.monotonic()
+        self.period_s = 1.0 / (fps or 25.0)
+        for path in paths:
+            rate = self._encode(path, codec, ENCODERS[codec].format(gop=gop, kbit=kbit))
+            self.period_s = 1.0 / (fps or rate or 25.0)
+        self.line = (
+            f"( appsrc name=units is-live=true do-timestamp=true format=time ! {PARSERS[codec]}"
+        )
+        self.line += f" ! {PAYLOADERS[codec]} )"
+
+    def _encode(self, path: str, codec: str, encoder: str) -> float:
+        """Add a file's frames; returns its frames a second, 0 where unknown."""
         pipeline = Gst.parse_launch(
             f"filesrc location={path} ! decodebin ! videoconvert ! video/x-raw,format=I420"
             f" ! {encoder} ! {PARSERS[codec]} ! appsink name=sink sync=false"
         )
         sink = pipeline.get_by_name("sink")
         pipeline.set_state(Gst.State.PLAYING)
-        self.units: list[Any] = []
-        rate = 25.0
+        before, rate = len(self.units), 0.0
         while (sample := sink.emit("pull-sample")) is not None:
-            self.caps = sample.get_caps()
+            caps = sample.get_caps()
+            known, above, below = caps.get_structure(0).get_fraction("framerate")
+            rate = above / below if known and below else rate
             buffer = sample.get_buffer()
+            if not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT):
+                self.keys.append(len(self.units))
             self.units.append(buffer.extract_dup(0, buffer.get_size()))
-            known, above, below = self.caps.get_structure(0).get_fraction("framerate")
-            rate = above / below if known and above else rate
         pipeline.set_state(Gst.State.NULL)
-        if not self.units:
+        if len(self.units) == before:
             print(f"missing: {path} cannot be encoded as {codec}", flush=True)
             sys.exit(77)
-        self.period_s = 1.0 / (fps or rate)
-        self.line = (
-            f"( appsrc name=units is-live=true do-timestamp=true format=time ! {PARSERS[codec]}"
-        )
-        self.line += f" ! {PAYLOADERS[codec]} )"
+        # the parser behind the source finds the size of each in the data itself
+        kind = caps.get_structure(0).get_name()
+        form = ",stream-format=byte-stream,alignment=au" if codec != "mjpeg" else ""
+        self.caps = Gst.Caps.from_string(kind + form)
+        return rate
 
     def send(self, _factory: Any, media: Any) -> None:
         """Feed a media that was just made, until it goes away."""
@@ -87,40 +109,27 @@ class Clip:
         threading.Thread(target=self._feed, args=(source,), daemon=True).start()
 
     def _feed(self, source: Any) -> None:
-        due = time.monotonic()
+        """Begin near where a camera that never rests would be by now, with a key frame."""
+        number = int((time.monotonic() - self.began_s) / self.period_s) % len(self.units)
+        number = max(key for key in self.keys if key <= number)
+        due_s = time.monotonic()
         while True:
-            for unit in self.units:
-                if source.emit("push-buffer", Gst.Buffer.new_wrapped(unit)) != Gst.FlowReturn.OK:
-                    return
-                due += self.period_s
-                time.sleep(max(0.0, due - time.monotonic()))
-
-
-def change_size(_factory: Any, media: Any) -> None:
-    """Let a test source change its size every two seconds."""
-    filter_ = media.get_element().get_by_name("size")
-    sizes = [(640, 480), (320, 240)]
-
-    def step() -> bool:
-        sizes.reverse()
-        caps = filter_.get_property("caps").copy()
-        caps.set_value("width", sizes[0][0])
-        caps.set_value("height", sizes[0][1])
-        filter_.set_property("caps", caps)
-        return True
-
-    GLib.timeout_add(2000, step)
+            unit = Gst.Buffer.new_wrapped(self.units[number])
+            if source.emit("push-buffer", unit) != Gst.FlowReturn.OK:
+                return
+            number = (number + 1) % len(self.units)
+            due_s += self.period_s
+            time.sleep(max(0.0, due_s - time.monotonic()))
 
 
 def test_line(codec: str, size: str, pattern: str) -> str:
     """The pipeline of a live test source."""
     width, _, tail = size.partition("x")
     height, _, fps = tail.partition("@")
-    codec = "h264" if codec == "steps" else codec
     encoder = ENCODERS[codec].format(gop=int(fps), kbit=2000)
     return (
-        f"( videotestsrc is-live=true pattern={pattern} ! videoscale ! capsfilter name=size"
-        f" caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
+        f"( videotestsrc is-live=true pattern={pattern} ! videoscale"
+        f" ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
         f" ! {encoder} ! {PARSERS[codec]} ! {PAYLOADERS[codec]} )"
     )
 
@@ -157,13 +166,11 @@ def main() -> None:
             path, codec, *rest = parts
             fps = float(rest[0]) if rest and rest[0] else None
             gop = int(rest[1]) if len(rest) > 1 else round(2 * (fps or 25))
-            clip = Clip(path, codec, fps, gop, options.kbit)
+            clip = Clip(path.split("+"), codec, fps, gop, options.kbit)
             factory.set_launch(clip.line)
             factory.connect("media-configure", clip.send)
         else:
             factory.set_launch(test_line(parts[0], parts[1], (parts[2:] or ["smpte"])[0]))
-            if parts[0] == "steps":
-                factory.connect("media-configure", change_size)
         factory.set_shared(True)
         if options.login:
             factory.set_permissions(permissions)

@@ -123,7 +123,12 @@ class Delivery:
         due = now_ns - self._told_ns >= _TELL_NS
         if due or info != report.info or picture != report.picture:
             self._told_ns = now_ns
-            info = replace(info, keyframe_s=self._stream_clock.keyframe_s, lag_s=lag_s)
+            info = replace(
+                info,
+                keyframe_s=self._stream_clock.keyframe_s,
+                lag_s=lag_s,
+                errors=known.errors,
+            )
             since_ns = report.picture_ns if picture == report.picture else now_ns
             reason = _REASONS.get(picture, "")
             self._status.tell(

@@ -52,6 +52,7 @@ class ProbeReport:
     received: int
     handed_on: int
     withheld: int
+    errors: int
 
     def to_json(self) -> dict[str, object]:
         """A JSON object with the fields as they are named here."""
@@ -68,7 +69,8 @@ class ProbeReport:
             f"  {self.codec or 'unknown codec'}, {self.width} x {self.height}, {self.fps:.1f} frames/s"
             f"{apart}; {how}",
             f"  first picture after {self.first_frame_s or 0:.2f} s; {self.received} received,"
-            f" {self.handed_on} handed on, {self.withheld} withheld",
+            f" {self.handed_on} handed on, {self.withheld} withheld,"
+            f" {self.errors} decoder errors",
             f"  {self.cpu_share:.0%} of a core"
             + (f"; a picture is {self.age_s * 1000:.0f} ms old when read" if self.age_s else ""),
         ]
@@ -180,4 +182,5 @@ def _report(
         received=health.received,
         handed_on=health.handed_on,
         withheld=health.withheld,
+        errors=info.errors,
     )

@@ -33,8 +33,8 @@ def start_capture(settings: CameraSettings, segment: Path) -> subprocess.Popen[b
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # FFmpeg's level "error", read when OpenCV is loaded; the child keeps what it prints
-        env={**os.environ, "PYTHONPATH": paths, "OPENCV_FFMPEG_LOGLEVEL": "16"},
+        # FFmpeg's level "verbose", read when OpenCV is loaded; the child keeps what it prints
+        env={**os.environ, "PYTHONPATH": paths, "OPENCV_FFMPEG_LOGLEVEL": "40"},
         start_new_session=True,
     )
     assert process.stdin is not None

@@ -24,7 +24,8 @@ class StreamInfo:
     """What is known of an open stream; empty or 0 where unknown.
 
     ``keyframe_s`` is the time between the last two key frames, ``lag_s`` how long the last frame
-    had waited on its way, measured against the quickest frame of the last minute.
+    had waited on its way, measured against the quickest frame of the last minute. ``errors`` are the
+    decoder's: lost or damaged data.
     """
 
     codec: str = ""
@@ -36,6 +37,7 @@ class StreamInfo:
     first_frame_s: float = 0.0
     keyframe_s: float = 0.0
     lag_s: float = 0.0
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

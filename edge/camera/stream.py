@@ -47,11 +47,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Codec, transport and decoder by name; empty where unknown."""
+    """Codec, transport and decoder by name, empty where unknown; errors of the decoder so far."""
 
     codec: str = ""
     transport: str = ""
     decoder: str = ""
+    errors: int = 0
 
 
 def open_stream(settings: CameraSettings) -> Stream:

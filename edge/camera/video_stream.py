@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.camera.credentials import Address
-from edge.camera.library_errors import LibraryErrors
+from edge.camera.library_output import LibraryOutput
 from edge.camera.settings import CameraSettings
 from edge.camera.stream import Description, Mark
 from edge.errors import CameraError
@@ -21,6 +21,8 @@ from edge.types import U8
 _FALLBACK_FPS = 25.0
 _KEYFRAME = ord("I")
 _LONGEST_STEP_S = 5.0
+_ASK_S = 1.0
+_REOPEN_S = 5.0
 
 
 class VideoStream:
@@ -34,28 +36,33 @@ class VideoStream:
         self._clip = settings.kind == "file"
         self._started_s: float | None = None
         self._frames = 0
-        begun_s = time.monotonic()
-        with LibraryErrors() as errors:
-            self._capture = self._open()
-            if not self._capture.isOpened():
-                late = time.monotonic() - begun_s >= 0.8 * settings.open_deadline_s
-                raise CameraError(
-                    f"no answer within {settings.open_deadline_s:g} s"
-                    if late
-                    else errors.explain(address)
-                )
+        self._output = LibraryOutput()
+        self._errors = 0
+        self._asked_s = begun_s = time.monotonic()
+        self._capture = self._open()
+        if not self._capture.isOpened():
+            late = time.monotonic() - begun_s >= 0.8 * settings.open_deadline_s
+            raise CameraError(
+                f"no answer within {settings.open_deadline_s:g} s"
+                if late
+                else self._output.explain(address)
+            )
+        self._coded_wh = self._newest_wh = self._output.take().coded_wh
+        self._opened_s = time.monotonic()
 
     def grab(self) -> bool:
         """As in ``Stream``."""
         if not self._capture.grab():
             if not (self._clip and self._settings.loop and self._frames):
                 return False
-            self._rewind()
+            self._reopen()
             if not self._capture.grab():
                 return False
         self._frames += 1
         if self._clip:
             self._wait_for_pace()
+        elif time.monotonic() - self._asked_s >= _ASK_S:
+            self._follow_size()
         return True
 
     def retrieve(self) -> U8:
@@ -83,6 +90,7 @@ class VideoStream:
             codec="".join(chr(b) for b in four.to_bytes(4, "little") if 32 < b < 127),
             transport=self._settings.transport if self._settings.kind == "rtsp" else "",
             decoder=f"{decoder}, hardware {hardware}" if hardware > 0 else decoder,
+            errors=self._errors,
         )
 
     def close(self) -> None:
@@ -123,10 +131,24 @@ class VideoStream:
             options.append(settings.decoder.partition(":")[2])
         os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(options)
 
-    def _rewind(self) -> None:
+    def _reopen(self) -> None:
         self._capture.release()
         self._capture = self._open()
         self._started_s = None
+
+    def _follow_size(self) -> None:
+        """OpenCV scales all frames to the size of the first, so a new size needs a new start."""
+        self._asked_s = time.monotonic()
+        said = self._output.take()
+        self._errors += said.errors
+        self._newest_wh = said.coded_wh or self._newest_wh
+        changed = self._newest_wh is not None and self._newest_wh != self._coded_wh
+        if changed and self._asked_s - self._opened_s >= _REOPEN_S:
+            self._reopen()
+            self._opened_s = time.monotonic()
+            self._coded_wh = self._newest_wh = self._output.take().coded_wh or self._newest_wh
+            if not self._capture.grab():
+                raise CameraError("the stream changed its resolution and cannot be opened again")
 
     def _wait_for_pace(self) -> None:
         now_s = time.monotonic()
