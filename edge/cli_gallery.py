@@ -24,7 +24,7 @@ def build(
     bundle: BundleOption = None,
     provider: ProviderOption = "auto",
     force: Annotated[
-        bool, typer.Option(help="Enrol a picture that lies under several SKUs.")
+        bool, typer.Option(help="Enrol pictures that are not fit, too.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

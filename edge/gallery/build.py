@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edge.errors import EdgeError, GalleryError
+from edge.gallery.admission import admit
 from edge.gallery.catalogue import read_catalogue
 from edge.gallery.folder import CATALOGUE, Picture, contradictions, find_pictures
 from edge.gallery.records import NewReference, Sku
 from edge.gallery.replace import replacing
 from edge.gallery.store import GalleryStore
 from edge.gallery.thumbnail import encode_jpeg, sharpness, shrink
+from edge.gallery.twins import Enrolled
 from edge.gallery.views import enrolment_views
 from edge.types import U8, Embeddings
 
@@ -29,8 +31,8 @@ Progress = Callable[[int, int], None]
 class BuildReport:
     """What was enrolled, and what was not and why; each text is one line that names a file or SKU.
 
-    ``failures`` are pictures that could not be read; ``contradictions`` are pictures that lie under
-    several SKUs (enrolled only when forced).
+    ``failures`` are pictures that could not be read, or are blurred or tiny; ``contradictions`` are
+    pictures that lie under several SKUs, the same or nearly so (both enrolled only when forced).
     """
 
     path: str
@@ -67,7 +69,7 @@ def build_gallery(
     then reported while the others go on. ``embed`` takes up to 64 such pictures at ``precision``.
     A product on a plain background is enrolled as a camera sees it (``enrolment_views``).
     ``progress`` is called with pictures done and all. A picture whose bytes lie under several SKUs
-    is refused for all of them unless ``force``.
+    is refused for all of them, and what ``quality.check`` finds unfit is refused, unless ``force``.
 
     ``out`` is replaced only when everything is on disk. Raises GalleryError when there is nothing
     to enrol or the CSV has mistakes, and whatever ``embed`` raises; then ``out`` is as it was.
@@ -83,7 +85,7 @@ def build_gallery(
     skus = _skus(catalogue, pictures, catalogue_path, report)
     pictures = _without_twins(pictures, report, force=force)
     with replacing(out) as new:
-        _fill(new.path, pictures, skus, report, embed, precision, read_image, progress)
+        _fill(new.path, pictures, skus, report, embed, precision, read_image, progress, force)
         new.publish()
     return report
 
@@ -97,8 +99,10 @@ def _fill(
     precision: str,
     read_image: ReadImage,
     progress: Progress | None,
+    force: bool,
 ) -> None:
     store: GalleryStore | None = None
+    compared: Enrolled | None = None
     enrolled: set[str] = set()
     try:
         for done, batch in _batches(pictures, read_image, report):
@@ -115,12 +119,15 @@ def _fill(
                         unpublished=True,
                     )
                     store.add_skus(skus)
+                    compared = None if force else Enrolled(dim=dim)
+                if compared is not None:
+                    batch, found = _fit(batch, found, compared, report)
                 store.add_references(_references(batch, found, store.tower))
                 enrolled.update(picture.sku_id for picture, _ in batch)
                 report.references += len(batch)
             if progress is not None:
                 progress(done, len(pictures))
-        if store is None:
+        if store is None or not report.references:
             reasons = [*report.failures, *report.contradictions]
             raise GalleryError(
                 f"no picture could be enrolled: {reasons[0]} ({len(reasons)} in all)"
@@ -132,6 +139,18 @@ def _fill(
     finally:
         if store is not None:
             store.close()
+
+
+def _fit(
+    batch: list[tuple[Picture, U8]], found: Embeddings, compared: Enrolled, report: BuildReport
+) -> tuple[list[tuple[Picture, U8]], Embeddings]:
+    if len(found) != len(batch):
+        return batch, found  # said where both are put together
+    fit = admit(batch, found.vectors, compared)
+    report.failures += fit.unfit
+    report.contradictions += fit.contradictory
+    report.warnings += fit.near_duplicates
+    return [batch[row] for row in fit.rows], Embeddings(found.vectors[fit.rows], found.tower)
 
 
 def _batches(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.gallery.thumbnail import shrink
-from edge.gallery.twins import Enrolled
+from edge.gallery.twins import Enrolled, Near
 from edge.types import F32, U8
 
 MIN_LONG_PX = 24
@@ -31,6 +31,8 @@ Its edges, 10% to 90%, are then 6% of the product wide. References blurred so mu
 """
 
 NEAR_DUPLICATE = "near-duplicate"
+CONTRADICTORY = "contradictory"
+"""How these two reasons begin."""
 
 _OWN_BLUR, _AGAIN = 0.008, 0.02
 _EDGES = 95.0
@@ -56,7 +58,9 @@ def flaws(image: U8) -> list[str]:
     return []
 
 
-def check(image: U8, vector: F32, sku_id: str, enrolled: Enrolled) -> list[str]:
+def check(
+    image: U8, vector: F32, sku_id: str, enrolled: Enrolled, near: Near | None = None
+) -> list[str]:
     """Why a picture cannot be enrolled for ``sku_id``, a line a reason; empty when it can.
 
     Args:
@@ -64,13 +68,14 @@ def check(image: U8, vector: F32, sku_id: str, enrolled: Enrolled) -> list[str]:
         vector: its embedding ``(D,) float32`` of L2 norm 1.
         sku_id: the product that it is to be enrolled for.
         enrolled: what it is compared with.
+        near: what ``enrolled.near`` found for its vector earlier.
     """
     reasons = flaws(image)
-    twins = enrolled.twins(image, vector)
+    twins = enrolled.twins(image, vector, near)
     others = [twin for twin in twins if twin.sku_id != sku_id]
     if others:
         reasons.append(
-            f"contradictory: nearly the same picture is SKU {others[0].sku_id!r} as"
+            f"{CONTRADICTORY}: nearly the same picture is SKU {others[0].sku_id!r} as"
             f" {others[0].what}"
         )
     elif twins:
