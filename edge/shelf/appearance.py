@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.shelf.light import CELL, gain_field, in_reference_light
+from edge.shelf.light import CELL, LightMatch
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
 
@@ -28,9 +28,9 @@ _LEARN = 0.05
 class Look:
     """One frame against the reference, per block ``(rows, columns)``.
 
-    ``moving``: differs from the frame before; ``still``: has not moved for ``calm_s``; ``changed``:
-    its mean since it last moved differs from the reference; ``energy (rows, columns) float32``: the
-    mean square of that difference, noise taken off; ``light``: the median gain.
+    ``moving``: differs from the mean of the frames before; ``still``: has not moved for ``calm_s``;
+    ``changed``: its mean since it last moved differs from the reference; ``energy (rows, columns)
+    float32``: the mean square of that difference, noise taken off; ``light``: the median gain.
     """
 
     moving: Mask
@@ -51,7 +51,7 @@ class Appearance:
         self._settings = settings
         self.size_wh = size_wh
         shrink = min(1.0, settings.compare_width_px / size_wh[0])
-        width, height = (max(CELL, round(side * shrink / CELL) * CELL) for side in size_wh)
+        width, height = (max(CELL, round(side * shrink / BLOCK) * BLOCK) for side in size_wh)
         self._wh = (width, height)
         self.scale_xy = (width / size_wh[0], height / size_wh[1])
         rows, columns = height // BLOCK, width // BLOCK
@@ -59,8 +59,10 @@ class Appearance:
         self.known: Mask = np.zeros((rows, columns), bool)
         self.noise: F32 = np.full((rows, columns), 9.0, np.float32)
         self._resumed = False
-        self._trusted: Mask = np.ones((height // CELL, width // CELL), bool)
-        self._previous: F32 | None = None
+        self._light = LightMatch((width, height))
+        self._trusted: Mask = np.ones(self._light.cells_wh[::-1], bool)
+        # fresh memory costs more than the work done in it
+        self._even, self._scratch, self._weight = np.empty((3, height, width, 3), np.float32)
         self._recent: F32 = np.zeros((height, width, 3), np.float32)
         self._count: F32 = np.zeros((rows, columns), np.float32)
         self._moved_at: F64 = np.full((rows, columns), -np.inf)
@@ -87,16 +89,17 @@ class Appearance:
             self.reference = small.copy()
         elif self._resumed:
             self._fill_unknown(small)
-        gain = gain_field(small, self.reference, self._trusted)
-        even = in_reference_light(small, self.reference, gain)
+        gain = self._light.gain(small, self.reference, self._trusted)
         light = float(np.median(gain[::CELL, ::CELL]))
+        even = self._even
+        self._light.even(small, self.reference, gain, even)
         # noise is a camera's own: in less light it is larger against the reference
         dim = 1.0 / min(max(light, 0.05), 1.0)
-        if self._previous is None:
-            self._previous = even
+        if not self._count.any():
+            np.copyto(self._recent, even)
             self._moved_at[:] = now_s
-        step = _energy(even - self._previous)
-        self._previous = even
+        # against a mean rather than the frame before, so that slow steps add up
+        step = self._energy(even, self._recent)
         settings = self._settings
         own = np.float32(settings.noise_factor**2) * self.noise
         moving = step > np.maximum((settings.motion_levels * dim) ** 2, own * dim**2)
@@ -110,7 +113,7 @@ class Appearance:
             self.adopt(learn)
         energy, changed = self._changed(dim)
         changed &= self.known
-        self._trusted = _mostly(~(changed | moving))
+        self._trusted = _mostly(~(changed | moving), self._light.cells_wh)
         return Look(moving, still, changed, energy, light)
 
     def adopt(self, blocks: Mask) -> None:
@@ -155,7 +158,6 @@ class Appearance:
 
     def restart(self) -> None:
         """Forget the running mean, as after the camera moved; the reference stays."""
-        self._previous = None
         self._count[:] = 0
 
     def _fill_unknown(self, small: F32) -> None:
@@ -171,15 +173,26 @@ class Appearance:
 
     def _average(self, even: F32, moving: Mask) -> None:
         self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
-        share = cv2.resize(1.0 / self._count, self._wh, interpolation=cv2.INTER_NEAREST)
-        self._recent += (even - self._recent) * share[..., None]
+        share = cv2.merge([1.0 / self._count] * 3)
+        cv2.resize(share, self._wh, dst=self._weight, interpolation=cv2.INTER_NEAREST)
+        cv2.subtract(even, self._recent, dst=self._scratch)
+        cv2.multiply(self._scratch, self._weight, dst=self._scratch)
+        cv2.add(self._recent, self._scratch, dst=self._recent)
+
+    def _energy(self, a: F32, b: F32) -> F32:
+        """Mean square difference a block, ``(rows, columns)``, of two pictures ``(H, W, 3)``."""
+        cv2.subtract(a, b, dst=self._scratch)
+        cv2.multiply(self._scratch, self._scratch, dst=self._scratch)
+        size = (a.shape[1] // BLOCK, a.shape[0] // BLOCK)
+        square = cv2.resize(self._scratch, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(square.mean(axis=2), dtype=np.float32)
 
     def _changed(self, dim: float) -> tuple[F32, Mask]:
         assert self.reference is not None
         settings = self._settings
         # the noise that is left in the two means is no change
         left = 0.5 * self.noise * dim**2 * (1 / self._count + 1 / _MEMORY)
-        energy = np.maximum(_energy(self._recent - self.reference) - left, 0.0)
+        energy = np.maximum(self._energy(self._recent, self.reference) - left, 0.0)
         least = np.maximum(settings.change_levels**2, settings.noise_factor**2 * left)
         return np.asarray(energy, np.float32), np.asarray(energy > least, dtype=bool)
 
@@ -188,15 +201,7 @@ class Appearance:
         return np.asarray(full, dtype=bool)
 
 
-def _mostly(blocks: Mask) -> Mask:
+def _mostly(blocks: Mask, cells_wh: tuple[int, int]) -> Mask:
     """The cells of the light of which nearly all blocks are set."""
-    size = (blocks.shape[1] * BLOCK // CELL, blocks.shape[0] * BLOCK // CELL)
-    share = cv2.resize(blocks.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(blocks.astype(np.float32), cells_wh, interpolation=cv2.INTER_AREA)
     return np.asarray(share > 0.75, dtype=bool)
-
-
-def _energy(difference: F32) -> F32:
-    """Mean square a block ``(rows, columns)`` of a difference ``(H, W, 3)``."""
-    square = np.einsum("hwc,hwc->hw", difference, difference) / 3.0
-    size = (square.shape[1] // BLOCK, square.shape[0] // BLOCK)
-    return np.asarray(cv2.resize(square, size, interpolation=cv2.INTER_AREA), dtype=np.float32)

@@ -55,7 +55,8 @@ def decide(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdict:
     if before != after and before is not None and after is not None and (differs or strong):
         return Verdict("change", "replaced", similarity)
     if strong:
-        return Verdict("change", _by_size(slot, pending), similarity)
+        kind: Kind = _by_size(slot, pending) if large else "replaced"
+        return Verdict("change", kind, similarity)
     return Verdict("same", similarity=similarity)
 
 

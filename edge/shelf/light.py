@@ -9,50 +9,78 @@ import numpy.typing as npt
 from edge.types import F32
 
 CELL = 16
-"""Side of the cells in which the light is estimated; picture sides are multiples of it."""
+"""Side of the cells in which the light is estimated."""
 STRIP = 4
 """Height of the rows in which flicker bands are estimated."""
+Mask = npt.NDArray[np.bool_]
 _MOST = 0.5
 _BRIGHT = 246.0  # near clipping, a pixel no longer says how bright its place is
 
 
-def gain_field(picture: F32, reference: F32, trusted: npt.NDArray[np.bool_] | None = None) -> F32:
-    """How much brighter ``picture (H, W, 3)`` is than ``reference``, ``(H, W, 3)`` and smooth.
+class LightMatch:
+    """Brings pictures into the light of a reference; holds its working memory, so one a camera.
 
-    Two factors: one a row, the median over the row's cells, which takes mains flicker on a rolling
-    shutter; and a smooth field, a median over neighbouring cells, which takes lamps, shadows and
-    white balance. Being medians, they do not follow single products that changed. Pixels near
-    clipping are left out, and so are cells that are not ``trusted (H / CELL, W / CELL)``, as long as
-    most are: the light there is that of their surroundings. Both pictures are float32 in grey
-    levels, H and W multiples of ``CELL``.
+    Pictures are ``(H, W, 3) float32`` in grey levels, all of one size.
     """
-    height, width = picture.shape[:2]
-    usable = ((picture < _BRIGHT) & (reference < _BRIGHT)).astype(np.float32)
-    weight = reference * usable
-    strips = (width // CELL, height // STRIP)
-    seen = cv2.resize(picture * weight, strips, interpolation=cv2.INTER_AREA)
-    expected = cv2.resize(reference * weight, strips, interpolation=cv2.INTER_AREA)
-    # a dark or clipped cell says nothing: the constant pulls it towards the row's other cells
-    enough = expected > 40.0
-    ratio = np.where(enough, seen / np.maximum(expected, 1.0), np.nan)
-    rows = _median_rows(ratio)
-    flat = np.where(enough, ratio / rows[:, None], 1.0).astype(np.float32)
-    cells = cv2.resize(flat, (width // CELL, height // CELL), interpolation=cv2.INTER_AREA)
-    if trusted is not None and not trusted.all() and trusted.mean() >= _MOST:
-        cells = _filled(np.asarray(cells, np.float32), trusted)
-    smooth = cv2.blur(cv2.medianBlur(cells, 5), (3, 3), borderType=cv2.BORDER_REPLICATE)
-    field = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
-    by_row = cv2.resize(rows[:, None], (1, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(field * by_row.reshape(height, 1, 3), dtype=np.float32)
 
+    def __init__(self, size_wh: tuple[int, int]) -> None:
+        width, height = size_wh
+        self.cells_wh = (max(width // CELL, 1), max(round(height / CELL), 1))
+        self._strips_wh = (self.cells_wh[0], max(height // STRIP, 1))
+        # fresh memory costs more than the work done in it
+        self._full = np.empty((height, width, 3), np.float32)
+        self._wide = np.empty((self._strips_wh[1], width, 3), np.float32)
+        self._half = np.empty((4, height, (width + 1) // 2, 3), np.float32)
 
-def in_reference_light(picture: F32, reference: F32, gain: F32) -> F32:
-    """``picture`` as it would look in the reference's light; what is clipped in either is equal."""
-    even = picture / gain
-    clipped_now = (picture >= _BRIGHT) & (even < reference)
-    clipped_then = (reference >= _BRIGHT) & (even > reference)
-    np.copyto(even, reference, where=clipped_now | clipped_then)
-    return np.asarray(even, dtype=np.float32)
+    def gain(self, picture: F32, reference: F32, trusted: Mask | None = None) -> F32:
+        """How much brighter ``picture`` is than ``reference``, ``(H, W, 3)`` and smooth.
+
+        Two factors: one a row, the median over the row's cells, which takes mains flicker on a
+        rolling shutter; and a smooth field, a median over neighbouring cells, which takes lamps,
+        shadows and white balance. Being medians, they do not follow single products that changed.
+        Pixels near clipping are left out, and so are cells that are not ``trusted`` (of the shape
+        of ``cells_wh``), as long as most are: the light there is that of their surroundings. The
+        result is good until the next call.
+        """
+        # every other pixel of a row is enough to know the light
+        now, then, weight, product = self._half
+        now[:], then[:] = picture[:, ::2], reference[:, ::2]
+        cv2.max(now, then, dst=product)
+        cv2.threshold(product, _BRIGHT, 1.0, cv2.THRESH_BINARY_INV, dst=weight)
+        cv2.multiply(then, weight, dst=weight)
+        seen = self._by_strip(cv2.multiply(now, weight, dst=product))
+        expected = self._by_strip(cv2.multiply(then, weight, dst=product))
+        # a dark or clipped cell says nothing
+        enough = expected > 40.0
+        ratio = np.where(enough, seen / np.maximum(expected, 1.0), np.nan)
+        rows = _median_rows(ratio)
+        flat = np.where(enough, ratio / rows[:, None], 1.0).astype(np.float32)
+        field = np.asarray(
+            cv2.resize(flat, self.cells_wh, interpolation=cv2.INTER_AREA), np.float32
+        )
+        if trusted is not None and not trusted.all() and trusted.mean() >= _MOST:
+            field = _filled(field, trusted)
+        smooth = cv2.blur(cv2.medianBlur(field, 5), (3, 3), borderType=cv2.BORDER_REPLICATE)
+        height, width = self._full.shape[:2]
+        cv2.resize(smooth, (width, len(rows)), dst=self._wide, interpolation=cv2.INTER_LINEAR)
+        self._wide *= rows[:, None]
+        cv2.resize(self._wide, (width, height), dst=self._full, interpolation=cv2.INTER_LINEAR)
+        return self._full
+
+    def even(self, picture: F32, reference: F32, gain: F32, out: F32) -> None:
+        """Write ``picture`` as it would look in the reference's light; what is clipped in either
+        is equal to the reference."""
+        cv2.divide(picture, gain, dst=out)
+        if picture.max() < _BRIGHT and reference.max() < _BRIGHT:
+            return
+        clipped = (picture >= _BRIGHT) & (out < reference)
+        clipped |= (reference >= _BRIGHT) & (out > reference)
+        np.copyto(out, reference, where=clipped)
+
+    def _by_strip(self, half: F32) -> F32:
+        return np.asarray(
+            cv2.resize(half, self._strips_wh, interpolation=cv2.INTER_AREA), np.float32
+        )
 
 
 def _filled(cells: F32, trusted: npt.NDArray[np.bool_]) -> F32:

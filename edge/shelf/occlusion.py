@@ -73,11 +73,17 @@ class Occlusion:
         front &= ~self._settled_in(np.asarray(stats, np.int32), front & ~alive, elapsed_s)
         calm = (size >= 1) & ~front
         calm[0] = False
-        occluded = front[labels]
+        occluded = front[labels] & active
+        beside = occluded
+        if occluded.any():
+            reach = round(self._settings.occluder_margin * facing_blocks**0.5)
+            beside = cv2.dilate(
+                occluded.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)
+            ).astype(bool)
         return Regions(
-            unsettled=(restless[labels] & ~still) | occluded,
+            unsettled=(restless[labels] & ~still) | beside,
             occluded=occluded,
-            open=calm[labels] & changed & still,
+            open=calm[labels] & changed & still & ~beside,
         )
 
     def _settled_in(self, stats: npt.NDArray[np.int32], standing: Mask, elapsed_s: float) -> Mask:

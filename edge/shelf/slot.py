@@ -88,12 +88,12 @@ class Pending:
 class Slot:
     """A facing's place. Times are seconds of the memory's own clock.
 
-    ``xyxy (4,) float32`` in frame pixels; ``filled`` False means empty; ``held`` says that an
-    empty slot held a product before, which ``votes`` and ``answer`` then still describe; ``looks`` and ``hits`` how often the
-    detector looked and found it, older looks fading. Of the present frame: ``hidden`` somebody
-    stands in front; ``restless`` something moves there; ``changed_share`` the part that looks
-    different from the reference, ``contrast`` the strongest spot of it in grey levels; ``same_at``
-    when it last looked the same.
+    ``xyxy (4,) float32`` in frame pixels; ``filled`` False means empty; ``held`` that an empty slot
+    held a product before, which ``votes`` and ``answer`` then still describe; ``looks`` and
+    ``hits`` how often the detector looked and found it, older looks fading. Of the present frame:
+    ``hidden`` somebody stands in front; ``restless`` something moves there; ``changed_share`` the
+    part that looks different from the reference, ``contrast`` the strongest spot of it in grey
+    levels; ``same_at`` when it last looked the same.
     """
 
     slot_id: int

@@ -18,8 +18,8 @@ class SlotSettings(BaseModel):
         compare_width_px: width at which frames are compared with the shelf as it was; details
             smaller than a few of these pixels cannot be seen to change.
         calm_s: how long a place must be still before anything about it is decided.
-        motion_levels: difference between two frames, in grey levels after the light is taken out,
-            above which something moves.
+        motion_levels: difference of a frame to those before, in grey levels after the light is taken
+            out, above which something moves.
         change_levels: lasting difference, in grey levels after the light is taken out, above which
             a place looks changed.
         noise_factor: the same as a multiple of the place's own noise; the larger of both holds.
@@ -48,6 +48,8 @@ class SlotSettings(BaseModel):
         occluder_facings: a changed area larger than so many facings may be somebody in front.
         occluder_outside_share: part of such an area that lies outside all slots, on rails and
             boards, from which it is.
+        occluder_margin: distance from somebody in front, in facings, within which nothing is
+            decided: edges of a body are soft.
         hidden_share: part of a slot that must be covered before it counts as hidden.
         occluded_max_s: what stands still in front of the shelf for longer is part of the scene.
         nudge_px: shift of the picture, in frame pixels, from which the camera counts as moved.
@@ -61,9 +63,9 @@ class SlotSettings(BaseModel):
 
     compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 640
     calm_s: Seconds = 0.6
-    motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 14.0
+    motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
     change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
-    noise_factor: Annotated[float, Field(gt=0.0)] = 3.5
+    noise_factor: Annotated[float, Field(gt=0.0)] = 2.5
     new_place_share: Share = 0.25
     replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 12.0
     same_similarity: Similarity = 0.95
@@ -81,6 +83,7 @@ class SlotSettings(BaseModel):
     forget_after_s: Seconds = 86400.0
     occluder_facings: Annotated[float, Field(gt=0.0)] = 3.0
     occluder_outside_share: Share = 0.2
+    occluder_margin: Annotated[float, Field(ge=0.0)] = 0.5
     hidden_share: Share = 0.3
     occluded_max_s: Seconds = 600.0
     nudge_px: Annotated[float, Field(gt=0.0)] = 1.0

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from edge.shelf.appearance import Appearance, Mask
-from edge.shelf.block_shares import BlockShares
-from edge.shelf.evidence import measure
+from edge.shelf.block_shares import Blocks, BlockShares
+from edge.shelf.evidence import Evidence, grown, measure
 from edge.shelf.occlusion import Occlusion, Regions
 from edge.shelf.slot import Pending, Slot
 from edge.shelf.slot_book import SlotBook
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
-
-_MARGIN = 0.08  # of a box, taken along when its new look becomes the reference
 
 
 class Visibility:
@@ -31,6 +29,9 @@ class Visibility:
         self.shelved: Mask = np.zeros(self.appearance.shape, bool)
         nothing = np.zeros(self.appearance.shape, bool)
         self._regions = Regions(nothing, nothing, nothing)
+        self._evidence: Evidence | None = None
+        self._measured: tuple[Blocks, ...] = ()
+        self._rows: dict[int, int] = {}
         self._started = False
         self.light = 1.0
 
@@ -42,7 +43,8 @@ class Visibility:
     def index(self, book: SlotBook) -> None:
         """Take over the boxes of the slots; to be called whenever one changed."""
         self._shares = BlockShares([self.appearance.blocks_of(s.xyxy) for s in book.slots.values()])
-        self.shelved = self._shares.union(self.appearance.shape)
+        around = BlockShares([grown(blocks) for blocks in self._shares.blocks])
+        self.shelved = around.union(self.appearance.shape)
 
     def observe(self, image: U8, book: SlotBook, now_s: float, elapsed_s: float) -> None:
         """Compare a frame, and mark each slot of the ``book`` as indexed."""
@@ -52,10 +54,12 @@ class Visibility:
         self._regions = self._occlusion.sort(
             look.changed, look.still, self.shelved, self._shares.median_size(), elapsed_s
         )
-        changed, contrast = measure(self._regions.open, look.energy, self._shares.blocks)
+        evidence = measure(self._regions.open, look.energy, self._shares.blocks)
+        self._evidence, self._measured = evidence, self._shares.blocks
+        self._rows = {slot_id: row for row, slot_id in enumerate(book.slots)}
         covered = self._shares.of(self._regions.occluded)
         restless = self._shares.of(self._regions.unsettled) * self._shares.sizes
-        columns = (changed, contrast, covered, restless)
+        columns = (evidence.share, evidence.contrast, covered, restless)
         for slot, *values in zip(book.slots.values(), *(c.tolist() for c in columns), strict=True):
             slot.changed_share, slot.contrast = values[0], values[1]
             slot.hidden = values[2] >= self._settings.hidden_share
@@ -91,11 +95,12 @@ class Visibility:
         self.appearance.adopt(self._regions.open & ~self.shelved)
 
     def adopt(self, slot: Slot, box: F32 | None = None) -> None:
-        """The present look of a slot (and of a new box of it) becomes its reference."""
-        mine = np.zeros(self.appearance.shape, bool)
+        """The present look of a slot, of a new box of it, and of all that changed with it, becomes
+        the reference."""
+        mask = np.zeros(self.appearance.shape, bool)
+        row = self._rows.get(slot.slot_id)
+        if self._evidence is not None and row is not None:
+            mask = self._evidence.region(row, self._measured)
         for xyxy in (slot.xyxy, slot.xyxy if box is None else box):
-            mine[self.appearance.blocks_of(xyxy)] = True
-        near = mine.copy()
-        for xyxy in (slot.xyxy, slot.xyxy if box is None else box):
-            near[self.appearance.blocks_of(xyxy, -_MARGIN)] = True
-        self.appearance.adopt((mine | (near & ~self.shelved)) & ~self._regions.unsettled)
+            mask[grown(self.appearance.blocks_of(xyxy))] = True
+        self.appearance.adopt(mask & ~self._regions.unsettled)
