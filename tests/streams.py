@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import os
 import signal
 import socket
@@ -128,6 +129,31 @@ def silent_server() -> Iterator[int]:
             server.shutdown(socket.SHUT_RDWR)
             for connection in held:
                 connection.close()
+
+
+@contextlib.contextmanager
+def http_server(picture: Callable[[], bytes]) -> Iterator[str]:
+    """A camera that gives ``picture()`` as its snapshot; yields the address."""
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            body = picture()
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/snapshot"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def wait_for(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import tempfile
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from edge.camera.credentials import Address
 
@@ -28,6 +26,7 @@ _LEVEL = re.compile(r"^\[OPENCV:FFMPEG:(\d+)\]")
 _ERROR_LEVEL = 16
 _NEW_SIZE = re.compile(r"Reinit context to (\d+)x(\d+)")
 _OUTPUTS = (1, 2)
+_MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,9 @@ class LibraryOutput:
     """
 
     def __init__(self) -> None:
-        self._sink: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115, kept open
+        self._sink = os.memfd_create("library-output")  # in memory: a device's flash wears out
         for descriptor in _OUTPUTS:
-            os.dup2(self._sink.fileno(), descriptor)
+            os.dup2(self._sink, descriptor)
 
     def explain(self, address: Address) -> str:
         """Why a stream could not be opened: the cause where it is known, else the last words."""
@@ -72,9 +71,8 @@ class LibraryOutput:
 
     def _take(self) -> str:
         ctypes.CDLL(None).fflush(None)  # what C's own buffers hold
-        self._sink.seek(0)
-        text = self._sink.read().decode("utf-8", "replace")
-        # both descriptors share this offset
-        self._sink.seek(0)
-        self._sink.truncate()
+        size = os.fstat(self._sink).st_size
+        text = os.pread(self._sink, min(size, _MAX_BYTES), 0).decode("utf-8", "replace")
+        os.ftruncate(self._sink, 0)
+        os.lseek(self._sink, 0, os.SEEK_SET)  # both descriptors share this offset
         return text

@@ -68,6 +68,7 @@ class CaptureProcess:
         self._asked_s = 0.0
         self._not_before_s = clock.seconds()
         self._reason = self._broken = ""
+        self._broken_state = CameraState.DOWN
         self._state = CameraState.STARTING
         self._state_since_s = clock.seconds()
 
@@ -144,18 +145,21 @@ class CaptureProcess:
             before = self._past
             counted = (status.received, status.handed_on, status.withheld)
             self._past = (before[0] + counted[0], before[1] + counted[1], before[2] + counted[2])
-        said = ""
+        said, state = "", CameraState.DOWN
         if status is not None and status.report.phase == "failed":
             said = status.report.reason
+            if status.report.picture != "ok":  # it is opened again because of its pictures
+                state = CameraState(status.report.picture)
         self._status.clear(self._clock.monotonic_ns())
         if closed:
             self._not_before_s, self._broken = now_s, ""
         else:
             ended = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-            self._failed(self._why_killed or said or f"the capture process ended ({ended})", now_s)
+            why = self._why_killed or said or f"the capture process ended ({ended})"
+            self._failed(why, now_s, state)
 
-    def _failed(self, why: str, now_s: float) -> None:
-        self._broken = why
+    def _failed(self, why: str, now_s: float, state: CameraState = CameraState.DOWN) -> None:
+        self._broken, self._broken_state = why, state
         self._failures += 1
         self._not_before_s = now_s + self._backoff.next_pause()
 
@@ -164,7 +168,7 @@ class CaptureProcess:
             why = "stopped" if self._stopping else "outside the opening hours"
             return CameraState.CLOSED, why
         if self._process is None or self._why_killed:
-            return CameraState.DOWN, self._why_killed or self._broken
+            return self._broken_state, self._why_killed or self._broken
         if status is None:
             return CameraState.STARTING, "the capture process starts"
         report = status.report
@@ -179,7 +183,7 @@ class CaptureProcess:
         if waiting_s > self.settings.read_deadline_s + GRACE_S:
             return self._kill(f"no picture for {self.settings.read_deadline_s:g} s")
         if report.phase == "failed":
-            return CameraState.DOWN, report.reason
+            return self._state, self._reason  # it ends, and will be noticed
         if waiting_s > self.settings.read_deadline_s / 2:
             return CameraState.STALLED, f"no picture for {waiting_s:.1f} s"
         if status.handed_on + status.withheld == 0:
@@ -195,11 +199,11 @@ class CaptureProcess:
         if spent_s > limit_s + GRACE_S:
             return self._kill(f"{what} within {limit_s:g} s")
         if self._broken:  # a further attempt is not news
-            return CameraState.DOWN, self._broken
+            return self._broken_state, self._broken
         return CameraState.STARTING, "opening the stream"
 
     def _kill(self, why: str) -> tuple[CameraState, str]:
-        self._why_killed = why
+        self._why_killed, self._broken_state = why, CameraState.DOWN
         if self._process is not None:
             self._process.kill()
         return CameraState.DOWN, why

@@ -75,6 +75,13 @@ def test_a_stream_is_shown_as_it_was_sent(
     assert 0 < info.opened_s <= info.first_frame_s
 
 
+def test_udp_works_where_it_is_asked_for(opened: Open, server: RtspServer) -> None:
+    capture = opened(server.url("/h264"), transport="udp")
+    wait_for(capture, CameraState.LIVE)
+    assert capture.info is not None
+    assert capture.info.transport == "udp"
+
+
 def test_only_the_frames_of_the_target_rate_are_handed_on(opened: Open, server: RtspServer) -> None:
     capture = opened(server.url("/h264"), fps=2)
     start = wait_for(capture, CameraState.LIVE)
