@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from edge import cli_enrol, cli_exchange, cli_gallery_edit, console
+from edge import cli_enrol, cli_exchange, cli_gallery_edit, cli_gallery_index, console
 from edge.cli_options import BundleOption, GalleryArgument, JsonOption, ProviderOption
 
 app = typer.Typer(help="The gallery of enrolled SKUs.", no_args_is_help=True)
 cli_gallery_edit.register(app)
 cli_enrol.register(app)
 cli_exchange.register(app)
+cli_gallery_index.register(app)
 
 
 @app.command()
@@ -23,9 +24,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Gallery file to write.")],
     bundle: BundleOption = None,
     provider: ProviderOption = "auto",
-    force: Annotated[
-        bool, typer.Option(help="Enrol pictures that are not fit, too.")
-    ] = False,
+    force: Annotated[bool, typer.Option(help="Enrol pictures that are not fit, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Enrol a folder of product pictures, with names and categories from its skus.csv."""
@@ -90,21 +89,3 @@ def search(
         for result in found:
             print(result.to_text())
     raise typer.Exit(1 if any(r.error for r in found) else 0)
-
-
-@app.command()
-def verify(file: GalleryArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
-    """Read every row, checksum and picture of a gallery; with a bundle, check its tower too."""
-    from edge.bundle import Bundle
-    from edge.gallery.verify import verify_gallery
-
-    tower = Bundle.load(bundle).manifest.tower.fingerprint if bundle is not None else None
-    report = verify_gallery(file, tower=tower)
-    if as_json:
-        console.print_json(report.to_json())
-    else:
-        for problem in report.problems:
-            console.say(f"error: {problem}")
-        state = "damaged" if report.problems else "intact"
-        print(f"{file}: {state}, {report.skus} SKUs, {report.references} references")
-    raise typer.Exit(1 if report.problems else 0)
