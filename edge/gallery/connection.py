@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.errors import EdgeError, GalleryError, OutputError
 from edge.gallery import schema
+from edge.gallery.schema import APPLICATION_ID
 
 BUSY_TIMEOUT_S = 5.0
 _MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
@@ -33,7 +34,7 @@ def create(path: Path) -> sqlite3.Connection:
         raise GalleryError(f"{path}: already exists")
     with sqlite_errors(path):
         connection = _connect(path, "rwc")
-        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         _prepare_writer(connection)
     return connection
 
@@ -74,25 +75,32 @@ def take_over(path: Path) -> None:
     """
     if not path.exists():
         return
-    with path.open("rb") as file:
-        start = file.read(72)
-    if start[:16] != _MAGIC or start[68:] != schema.APPLICATION_ID.to_bytes(4, "big"):
-        raise GalleryError(f"{path}: exists and is not a gallery: remove it first")
+    foreign = GalleryError(f"{path}: exists and is not a gallery: remove it first")
     try:
         with sqlite_errors(path):
             connection = _connect(path, "rw")
             try:
+                if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+                    raise foreign
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("COMMIT")
                 busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             finally:
                 connection.close()
     except GalleryError as error:
+        if error is foreign or not (_is_busy(error) or _begins_as_a_gallery(path)):
+            raise foreign from error
         busy = _is_busy(error)
     if busy:
         raise GalleryError(f"{path}: another process is using this gallery")
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _begins_as_a_gallery(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(72)
+    return start[:16] == _MAGIC and start[68:] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _connect(path: Path, query: str) -> sqlite3.Connection:
@@ -112,8 +120,16 @@ def _open_reader(path: Path) -> sqlite3.Connection:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         # a writable connection can recover a journal and leaves no file behind; it only reads
         connection = _connect(path, "rw")
-    elif journal.exists():
+    elif journal.exists() and journal.stat().st_size:
         connection = _connect(path, "ro")
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.OperationalError as error:
+            connection.close()
+            raise GalleryError(
+                f"{path}: its last changes are in {journal.name}, which cannot be folded in on a"
+                " read-only disk: open it once where it can be written"
+            ) from error
     else:
         connection = _connect(path, "ro&immutable=1")
     connection.execute("PRAGMA query_only = ON")
@@ -133,17 +149,22 @@ def _check_length(connection: sqlite3.Connection, path: Path) -> None:
     this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
     journal = path.with_name(path.name + "-wal")
-    if journal.exists() and journal.stat().st_size:
-        return  # the tail is still in the journal
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    expected = pages * connection.execute("PRAGMA page_size").fetchone()[0]
-    size = path.stat().st_size
-    if size < expected:
-        raise GalleryError(f"{path}: damaged gallery: {size} of {expected} bytes are left")
+    connection.execute("BEGIN")
+    try:
+        # while this reads from the file alone, no checkpoint of a writer at work can change it
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        if journal.exists() and journal.stat().st_size:
+            return  # the tail may still be in the journal
+        size = path.stat().st_size
+    finally:
+        connection.execute("ROLLBACK")
+    if size < pages * page_size:
+        raise GalleryError(f"{path}: damaged gallery: {size} of {pages * page_size} bytes are left")
 
 
 def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise GalleryError(f"{path}: not a gallery (an SQLite file of another program)")
     version = schema_version(connection)
     if version > schema.SCHEMA_VERSION or version < 1:
@@ -180,6 +201,6 @@ def _translate(path: Path, error: sqlite3.Error) -> EdgeError:
     if code == sqlite3.SQLITE_NOTADB:
         return GalleryError(f"{path}: not a gallery (no SQLite file)")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
-        return GalleryError(f"{path}: cannot be opened or read: {error}")
+        return GalleryError(f"{path}: cannot be opened, read or written: {error}")
     reason = (str(error).splitlines() or [""])[0]  # SQLite quotes whole statements after it
     return GalleryError(f"{path}: damaged gallery: {reason}")

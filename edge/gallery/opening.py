@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from edge.gallery.files import publish, sync_file, temporary_name
 from edge.gallery.ledger import Ledger
 from edge.gallery.meta import Meta, read_meta, write_meta
 from edge.gallery.recovery import Recovery, log, remove_leftovers, unacknowledged
-from edge.gallery.sidecar import read_marks, write_marks
-from edge.gallery.writer_lock import WriterLock
+from edge.gallery.sidecar import read_marks, sidecar_path, write_marks
+from edge.gallery.writer_lock import WriterLock, lock_path
+
+_ATTEMPTS, _RETRY_S = 4, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,27 @@ class Opened:
 
 def open_to_read(path: Path, *, check_tail: bool = True) -> Opened:
     """Open the gallery at ``path``; refused when it lost acknowledged changes."""
-    # before the database: a writer at work may then be ahead of it, but never behind
-    marks = read_marks(path) if check_tail and path.is_file() else None
+    for attempt in range(_ATTEMPTS):
+        before = _stand(path)
+        try:
+            return _open_once(path, check_tail=check_tail)
+        except GalleryError:
+            # a writer may just have put another file, or another schema, in this one's place
+            at_work = lock_path(path).exists() or _stand(path) != before
+            if not at_work or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(_RETRY_S)
+    raise AssertionError("unreachable")
+
+
+def _open_once(path: Path, *, check_tail: bool) -> Opened:
     connection = sqlite.connect(path, read_only=True)
     try:
         version = sqlite.schema_version(connection)
         if check_tail and version > 1:
             ledger = Ledger(path, connection, version)
+            # the sidecar first: a writer at work may then be ahead of it, but never behind
+            marks = read_marks(path)
             with ledger.reading() as meta:
                 changes = unacknowledged(path, marks, ledger, meta)
             if changes:
@@ -52,6 +69,18 @@ def open_to_read(path: Path, *, check_tail: bool = True) -> Opened:
         connection.close()
         raise
     return Opened(connection)
+
+
+def _stand(path: Path) -> list[tuple[int, int, int] | None]:
+    """Which files are there now, and when they were last written."""
+    found: list[tuple[int, int, int] | None] = []
+    for one in (path, sidecar_path(path)):
+        try:
+            status = one.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
 
 
 def open_to_write(path: Path) -> Opened:

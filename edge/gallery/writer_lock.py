@@ -33,7 +33,7 @@ class WriterLock:
         Raises GalleryError that names the gallery and the process that holds it, OutputError where
         the folder cannot be written.
         """
-        self._path = lock_path(gallery)
+        self._gallery, self._path = gallery, lock_path(gallery)
         deadline = time.monotonic() + wait_s
         while (descriptor := self._try()) is None:
             if time.monotonic() >= deadline:
@@ -45,6 +45,10 @@ class WriterLock:
         """Who held it before and ended without releasing it, such as a killed process."""
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _self_description(), 0)
+        if os.geteuid() == 0 and gallery.exists():
+            # as SQLite does with its journal: root must not lock out the gallery's owner
+            owner = gallery.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
     def release(self) -> None:
         """Let the next writer in."""
@@ -58,7 +62,7 @@ class WriterLock:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise cannot_write(self._path, error) from error
+            raise cannot_write(self._gallery, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # the holder before may have removed the file that we waited for

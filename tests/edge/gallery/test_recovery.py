@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import EdgeError, GalleryError, OutputError
+from edge.errors import GalleryError, OutputError
 from edge.gallery import connection, ledger, schema
 from edge.gallery.records import Sku
 from edge.gallery.repair import repair_gallery
@@ -214,8 +215,6 @@ def test_a_second_writer_waits_for_the_first(small: Path, monkeypatch: pytest.Mo
 
 
 def test_a_read_only_disk_is_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     def read_only(path: Path, flags: int, *rest: int) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR):
             raise OSError(30, "Read-only file system", str(path))
@@ -223,8 +222,54 @@ def test_a_read_only_disk_is_named(small: Path, monkeypatch: pytest.MonkeyPatch)
 
     really = os.open
     monkeypatch.setattr("os.open", read_only)
-    with pytest.raises(EdgeError, match=r"gallery\.db.*cannot be written: Read-only file system"):
+    with pytest.raises(OutputError, match=r"gallery\.db: cannot be written: Read-only file system"):
         writing(small)
+
+
+def test_changes_in_a_journal_on_a_read_only_disk_are_not_left_out(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(small) as store:
+        store.add_sku(Sku("d"))
+        disk = small.parent / "disk"
+        disk.mkdir()
+        for name in ("gallery.db", "gallery.db-wal", "gallery.db.seq"):
+            shutil.copy(small.with_name(name), disk)
+
+    class NoSharedMemory:
+        """What SQLite is on a disk where it can make no index of the journal."""
+
+        def execute(self, _: str) -> None:
+            raise sqlite3.OperationalError("unable to open database file")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(connection, "_connect", lambda *_: NoSharedMemory())
+    with pytest.raises(GalleryError, match=r"are in gallery\.db-wal.*on a read-only disk"):
+        GalleryStore.open(disk / "gallery.db")
+
+
+def test_readers_are_never_misled_by_a_writer_at_work(small: Path) -> None:
+    writer = os.fork()
+    if writer == 0:
+        try:
+            with writing(small) as store:
+                for number in range(40):
+                    store.add_sku(Sku(f"n{number}"))
+                    if number % 10 == 0:
+                        store.compact()
+            for _ in range(3):
+                replace_by_an_empty_one(small)
+        finally:
+            os._exit(0)
+    counts = []
+    while os.waitpid(writer, os.WNOHANG) == (0, 0):
+        with GalleryStore.open(small) as store:
+            counts.append(len(store.skus()))
+    assert 0 in counts[-1:] or len(skus(small)) == 0
+    assert len(counts) > 3
 
 
 # ------------------------------------------------------------------------- leftovers, renaming
