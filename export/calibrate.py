@@ -82,7 +82,7 @@ def run_calibration(
         report(f"{precision}: embedding {len(gallery.samples)} + {len(queries.samples)} pictures")
         embed = onnx_embed(file, threads=request.threads)
         enrolled = _enrolled(gallery.samples, paths, embed, spec)
-        asked = _labelled(embed_samples(queries.samples, embed, spec), queries.samples, paths).of(
+        asked = labelled(embed_samples(queries.samples, embed, spec), queries.samples, paths).of(
             frozenset(skus)
         )
         tasks = [(enrolled.of(frozenset(skus) - left_out), asked) for left_out in unknown]
@@ -138,6 +138,16 @@ def divide(data: Dataset, references: int, seed: int) -> tuple[Dataset, Dataset]
     )
 
 
+def labelled(
+    vectors: np.ndarray[Any, np.dtype[np.float32]],
+    samples: Sequence[Sample],
+    paths: dict[str, CategoryPath],
+) -> Labelled:
+    """The samples' vectors with their SKUs and category paths; a SKU without a path has none."""
+    labels = tuple(s.label for s in samples)
+    return Labelled(vectors, labels, tuple(paths.get(label, ()) for label in labels))
+
+
 def _pictures(request: CalibrationRequest) -> tuple[Dataset, Dataset]:
     data = open_dataset(request.data)
     queries = open_dataset(request.queries) if request.queries is not None else None
@@ -184,15 +194,6 @@ def _enrolled(
             vectors.append(normalised(embed(np.concatenate([whole(v, spec) for v in views]))))
             labels += [sample.label] * len(views)
     return Labelled(np.concatenate(vectors), tuple(labels), tuple(paths[x] for x in labels))
-
-
-def _labelled(
-    vectors: np.ndarray[Any, np.dtype[np.float32]],
-    samples: Sequence[Sample],
-    paths: dict[str, CategoryPath],
-) -> Labelled:
-    labels = tuple(s.label for s in samples)
-    return Labelled(vectors, labels, tuple(paths.get(label, ()) for label in labels))
 
 
 def _measured(request: CalibrationRequest, precision: Precision) -> str:

@@ -40,7 +40,9 @@ def evaluate(
     queries: Annotated[
         str | None, typer.Option(help="The same; the gallery's own otherwise.")
     ] = None,
-    protocol: Annotated[Literal["split", "leave-one-out", "one-shot"], typer.Option()] = "split",
+    protocol: Annotated[
+        Literal["split", "leave-one-out", "one-shot", "open-set"], typer.Option()
+    ] = "split",
     category: Annotated[str | None, typer.Option(help="Only this first-level category.")] = None,
     query_sku: Annotated[list[str] | None, typer.Option(help="Ask only for these SKUs.")] = None,
     per_photo: Annotated[bool, typer.Option(help="One crop a SKU and photo.")] = False,
@@ -48,9 +50,44 @@ def evaluate(
     seed: Annotated[int, typer.Option()] = 0,
     threads: Annotated[int, typer.Option(min=1)] = 2,
     out: Annotated[Path | None, typer.Option(help="Folder for tables and pictures.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="open-set: judge this file of `edge-export calibrate`.")
+    ] = None,
+    skus: Annotated[Path | None, typer.Option(help="open-set: skus.csv with categories.")] = None,
+    splits: Annotated[int, typer.Option(min=1, help="open-set: seeded splits.")] = 10,
+    unknown_share: Annotated[float, typer.Option(help="open-set: SKUs not enrolled.")] = 1 / 3,
+    target: Annotated[
+        float | None, typer.Option(help="open-set: precision; the highest certifiable otherwise.")
+    ] = None,
+    level_target: Annotated[float, typer.Option(help="open-set: precision of categories.")] = 0.95,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look queries up in a gallery by cosine nearest neighbour and count what is right."""
+    if protocol == "open-set":
+        from export.open_set import OpenSetOptions
+        from export.open_set_command import OpenSetRequest, in_words, run_open_set
+
+        result = run_open_set(
+            OpenSetRequest(
+                towers=tuple(towers),
+                gallery=gallery,
+                queries=queries,
+                category=category,
+                categories=skus,
+                calibration=calibration,
+                options=OpenSetOptions(unknown_share, target, level_target),
+                splits=splits,
+                allow_leaks=allow_leaks,
+                seed=seed,
+                threads=threads,
+                out=out,
+            )
+        )
+        if as_json:
+            console.print_json(result)
+        else:
+            print("\n".join(in_words(row) for row in result["towers"]))
+        return
     from export.evaluate import evaluate as run
     from export.evaluation_report import write_report
     from export.tasks import make_task

@@ -177,6 +177,21 @@ def run_split(gallery: Labelled, queries: Labelled, options: OpenSetOptions, see
     return Split(seed, target, done.point, judge(calibration, answers, asked))
 
 
+def run_calibrated(
+    gallery: Labelled, queries: Labelled, point: OperatingPoint, options: OpenSetOptions, seed: int
+) -> Split:
+    """An operating point from elsewhere, judged with a share of the SKUs left out of the gallery."""
+    if point.calibration is None:
+        raise ConfigError("the operating point is not calibrated")
+    skus = frozenset(gallery.labels)
+    left_out = draw(sorted(skus), options.unknown_share, np.random.default_rng(seed))
+    depth = len(point.calibration.levels)
+    answers = answer(gallery.of(skus - left_out), queries, views=point.views, depth=depth)
+    return Split(
+        seed, point.calibration.sku.target, point, judge(point.calibration, answers, queries)
+    )
+
+
 def best_views(
     tasks: Sequence[tuple[Labelled, Labelled]], options: OpenSetOptions, depth: int
 ) -> tuple[int, list[Answers]]:

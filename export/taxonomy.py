@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,3 +64,22 @@ def paths_of(
         if key not in taxonomy:
             raise ConfigError(f"class {name!r}: taxonomy has no id {key}")
     return {name: taxonomy[key] for name, key in classes.items()}
+
+
+def skus_csv(
+    classes: Mapping[str, int], taxonomies: Mapping[str, Categories], *, path_locale: str = "en-US"
+) -> str:
+    """A ``skus.csv`` for ``edge gallery build``: each class with its category path and names.
+
+    The path is that of ``path_locale``; the name in each language is that of the category, followed by
+    the class. Raises ConfigError for an id that a language lacks.
+    """
+    paths = paths_of(classes, taxonomies[path_locale])
+    names = {locale: paths_of(classes, taxonomy) for locale, taxonomy in taxonomies.items()}
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["sku_id", "category", *(f"name_{locale}" for locale in names)])
+    for name, path in paths.items():
+        own = [f"{of_class[name][-1]}: {name}" for of_class in names.values()]
+        writer.writerow([name, " > ".join(path), *own])
+    return stream.getvalue()

@@ -1,13 +1,15 @@
 """Open set and hierarchy on grocery-store: what is certified, and what comes of it on other SKUs.
 
     python tests/benchmarks/openset.py DATA [--tower models/default] [--splits 10] [--every]
-        [--target 0.97] [--level-target 0.95] [--vectors FILE.npz] [--out FILE.json]
+        [--target 0.97] [--level-target 0.95] [--vectors FILE.npz] [--out FILE.json] [--skus skus.csv]
 
 DATA holds grocery-store/ and taxonomy/. Gallery: train photos; queries: test photos; the packaged
 products (or, with --every, all 81 classes), each with the Google category that grocery_taxonomy.csv
 names. Per seeded split half of the SKUs calibrates and the other half is asked, a third of each not
 enrolled. Then, with every SKU enrolled, the accuracy of the nearest SKU at each level. Prints one JSON
-object. With --vectors, embeddings are kept in that file and reused for the same tower.
+object. With --vectors, embeddings are kept in that file and reused for the same tower. With --skus, the
+categories and names in all languages are written as a skus.csv for `edge gallery build` and
+`edge-export evaluate|calibrate --skus`.
 """
 
 from __future__ import annotations
@@ -19,13 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.gallery.names import best_name
 from export.answers import Labelled, answer, depth_of
 from export.datasets import Dataset, read_grocery_store
 from export.embedding import embed_samples
 from export.open_set import OpenSetOptions, run_split
 from export.open_set_report import summarise
-from export.taxonomy import paths_of, read_class_ids, read_taxonomies
+from export.taxonomy import paths_of, read_class_ids, read_taxonomies, skus_csv
 from export.towers import open_tower
 
 CLASSES = Path(__file__).with_name("grocery_taxonomy.csv")
@@ -54,21 +55,6 @@ def embed(
     return made
 
 
-def names_in_every_language(data: Path) -> dict[str, object]:
-    """How many of the 81 classes have a category name in each language of the taxonomy."""
-    ids = read_class_ids(CLASSES)
-    taxonomies = read_taxonomies(data / "taxonomy")
-    names = {
-        name: {locale: paths[key][-1] for locale, paths in taxonomies.items() if key in paths}
-        for name, key in ids.items()
-    }
-    found = {
-        locale: sum(best_name(n, locale) == n.get(locale) is not None for n in names.values())
-        for locale in taxonomies
-    }
-    return {"classes": len(ids), "names": found}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
@@ -81,12 +67,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--skus", type=Path)
     options = parser.parse_args()
     root = options.data / "grocery-store"
     sets = {name: read_grocery_store(root, name) for name in ("train", "test")}
     vectors = embed(sets, options.tower, options.vectors, options.threads)
-    english = read_taxonomies(options.data / "taxonomy")["en-US"]
-    paths = paths_of(read_class_ids(CLASSES), english)
+    taxonomies = read_taxonomies(options.data / "taxonomy")
+    classes = read_class_ids(CLASSES)
+    if options.skus is not None:
+        options.skus.write_text(skus_csv(classes, taxonomies), encoding="utf-8")
+    paths = paths_of(classes, taxonomies["en-US"])
     parts = {}
     for name, data in sets.items():
         every = Labelled(
@@ -115,7 +105,6 @@ def main() -> None:
         "skus": len(set(gallery.labels)),
         "gallery": len(gallery.labels),
         "queries": len(queries.labels),
-        "taxonomy": names_in_every_language(options.data),
         "every_sku_enrolled": {
             "views": views, **closed, "sku": round(float(everything.right[:, -1].mean()), 4)
         },
