@@ -150,10 +150,40 @@ def bench(
     bundle: BundleOption = None,
     repeat: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
     scale: Annotated[str | None, typer.Option(help="As for audit.")] = None,
+    cameras: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Run the daemon on so many cameras instead, and see if it keeps up."
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="With --cameras: an address (several in turn); a noisy clip otherwise."),
+    ] = None,
+    fps: Annotated[float, typer.Option(help="With --cameras: frames a second of each.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="With --cameras: how long to measure.")] = 60.0,
     provider: ProviderOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Time a frame end to end against the bare model runs it needs."""
+    """Time a frame end to end against the bare model runs it needs, or a device with cameras."""
+    if cameras is not None:
+        from edge.bench_cameras import run_density
+
+        with console.progress("bench") as progress:
+            density = run_density(
+                cameras,
+                sources=source or (),
+                fps=fps,
+                seconds=seconds,
+                bundle=bundle,
+                provider=provider,
+                progress=progress,
+            )
+        if as_json:
+            console.print_json(density.to_json())
+        else:
+            print(density.to_text())
+        return
     from edge.bench import run_bench
 
     with console.progress("bench") as progress:

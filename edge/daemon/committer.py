@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from edge.daemon.events import Event
 from edge.daemon.outbox import Outbox
+from edge.daemon.outbox_schema import DamagedError
 from edge.errors import OutputError
 
 log = logging.getLogger("edge.outbox")
@@ -51,13 +52,18 @@ class Committer:
             self.dropped += 1
 
     def flush(self, *, at_once: bool = False) -> bool:
-        """Commit what waits, unless the last failure was a moment ago; whether nothing waits now."""
+        """Commit what waits, unless the last failure was a moment ago; whether nothing waits now.
+
+        Raises DamagedError, which no retry mends.
+        """
         if not self._waiting and not self._states:
             return True
         if not at_once and self._clock() < self._retry_at:
             return False
         try:
             self._outbox.commit(self._states, self._waiting)
+        except DamagedError:
+            raise
         except OutputError as error:
             self._retry_at = self._clock() + RETRY_S
             self.problem = str(error)

@@ -20,6 +20,7 @@ from edge.daemon.lane import Lane, LaneOrder
 from edge.daemon.logs import set_up
 from edge.daemon.loop import Loop
 from edge.daemon.outbox import Outbox
+from edge.daemon.outbox_schema import DamagedError
 from edge.daemon.paths import evidence_folder, limits_of, outbox_path
 from edge.daemon.runtime import Runtime, build_engines, load_models, may_build
 from edge.daemon.swap import Loaded, Loader
@@ -56,6 +57,7 @@ class InferenceProcess:
             self._clock,
             self._config.outbox.checkpoint_s,
         )
+        self._outbox.forget_states([camera.id for camera in self._config.cameras])
         self._loop.progress = 1
         self._set_lanes()
 
@@ -204,7 +206,12 @@ def main(fd: int, parent: int) -> int:
     except EdgeError as error:
         log.error("inference gives up", extra={"problem": error})
         with contextlib.suppress(ClosedError):
-            channel.send("failed", problem=str(error), exit_status=error.exit_status)
+            channel.send(
+                "failed",
+                problem=str(error),
+                exit_status=error.exit_status,
+                damaged=isinstance(error, DamagedError),
+            )
         return error.exit_status
     except ClosedError:
         return 0

@@ -11,6 +11,7 @@ from typing import Any
 from edge.camera.backoff import Backoff
 from edge.daemon.channel import ClosedError
 from edge.daemon.child import Child
+from edge.daemon.outbox_schema import DamagedError
 from edge.daemon.settings import SupervisionSettings
 from edge.daemon.watchdog import Watchdog
 
@@ -65,7 +66,11 @@ class InferenceKeeper:
         self._backoff = Backoff(settings.restart_first_s, settings.restart_most_s)
 
     def poll(self, wait_s: float) -> None:
-        """Do what is due; waits at most ``wait_s`` for a message."""
+        """Do what is due; waits at most ``wait_s`` for a message.
+
+        Raises:
+            DamagedError: inference found the outbox damaged.
+        """
         now = time.monotonic()
         if self._child is None:
             if now >= self._start_at:
@@ -143,6 +148,8 @@ class InferenceKeeper:
             self.reloads.append(message)
             self.info |= message.get("info") or {}
         elif kind == "failed":
+            if message["damaged"]:
+                raise DamagedError(str(message["problem"]))
             self.failure = (str(message["problem"]), int(message["exit_status"]))
 
     def _kill(self, why: str) -> None:

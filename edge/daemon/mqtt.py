@@ -6,7 +6,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -33,7 +33,9 @@ class MqttSink:
     ``/status`` (retained; ``online``, or ``offline`` by the last will), ``/health`` (retained),
     ``/<camera>/inventory`` and ``/<camera>/health`` (retained), ``/<camera>/change``.
 
-    ``greeting`` gives what else is published, retained, at every connection: discovery.
+    ``greeting`` is what else is published, retained, at every connection: discovery, by topic.
+
+    Raises OSError when a certificate cannot be read.
     """
 
     name = "mqtt"
@@ -44,18 +46,19 @@ class MqttSink:
         device: str,
         *,
         password: str | None = None,
-        greeting: Callable[[], Mapping[str, str]] = dict,
+        greeting: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._root = f"{settings.topic}/{device}"
         self._client_id = f"shelf-edge-{device}"
-        self._greeting = greeting
+        self._greeting = dict(greeting or {})
         self._changed = threading.Condition()
         self._answers: dict[int, int] = {}
         self._connected = False
         self._problem = "not connected yet"
-        self._client = self._connect(password)
         self._password = password
+        self._tls = _tls(settings) if settings.tls else None
+        self._client: paho.Client | None = None
 
     def topic_of(self, event: Stored) -> str:
         """The topic that an event is published to."""
@@ -64,7 +67,11 @@ class MqttSink:
         return f"{self._root}/{event.camera}/{event.kind.removeprefix('camera_')}"
 
     def send(self, events: Sequence[Stored]) -> Sent:
-        """Publish all, wait for the acknowledgements; only the leading ones count."""
+        """Publish all, wait for the acknowledgements; only the leading ones count.
+
+        The first call connects, so that a sink of a configuration that is not taken over never does.
+        """
+        client = self._client = self._client or self._connect()
         with self._changed:
             self._changed.wait_for(lambda: self._connected, timeout=_CONNECT_S)
             if not self._connected:
@@ -72,7 +79,7 @@ class MqttSink:
             self._answers.clear()
         mids: list[int] = []
         for event in events:
-            info = self._client.publish(
+            info = client.publish(
                 self.topic_of(event),
                 event.payload.encode("utf-8"),
                 qos=1,
@@ -95,6 +102,8 @@ class MqttSink:
 
     def close(self) -> None:
         """Say ``offline`` and disconnect."""
+        if self._client is None:
+            return
         if self._connected:
             info = self._client.publish(f"{self._root}/status", "offline", qos=1, retain=True)
             # where the connection went at the same moment the last will says it
@@ -103,15 +112,15 @@ class MqttSink:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _connect(self, password: str | None) -> paho.Client:
+    def _connect(self) -> paho.Client:
         settings = self._settings
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=paho.MQTTv5
         )
         if settings.username is not None:
-            client.username_pw_set(settings.username, password)
-        if settings.tls:
-            client.tls_set_context(_tls(settings))
+            client.username_pw_set(settings.username, self._password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.will_set(f"{self._root}/status", "offline", qos=1, retain=True)
         client.max_inflight_messages_set(_WINDOW)
         client.reconnect_delay_set(*_RECONNECT_S)
@@ -127,12 +136,13 @@ class MqttSink:
     def _begin_anew(self) -> None:
         """Drop the client with all that it still wants to send: the outbox has it, in order."""
         old = self._client
+        assert old is not None
         old.on_connect = old.on_disconnect = old.on_publish = old.on_connect_fail = None
         old.disconnect()
         old.loop_stop()
         with self._changed:
             self._connected = False
-        self._client = self._connect(self._password)
+        self._client = self._connect()
 
     def _settled(self, mids: Sequence[int]) -> bool:
         if not self._connected:
@@ -163,7 +173,7 @@ class MqttSink:
             self._lost(f"broker refuses the connection: {reason}")
             return
         client.publish(f"{self._root}/status", "online", qos=1, retain=True)
-        for topic, payload in self._greeting().items():
+        for topic, payload in self._greeting.items():
             client.publish(topic, payload, qos=1, retain=True)
         with self._changed:
             self._connected = True

@@ -42,12 +42,15 @@ class Stored:
 
 
 class Outbox:
-    """One connection; for one thread at a time. Raises OutputError for what SQLite refuses."""
+    """One connection; for one thread at a time. Raises OutputError for what SQLite refuses.
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    ``mend`` sets a damaged file aside; for the first process that opens it.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None, *, mend: bool = False) -> None:
         self.path = path
         self.limits = limits or Limits()
-        self._db = connect(path)
+        self._db = connect(path, mend=mend)
 
     def __enter__(self) -> Outbox:
         return self

@@ -36,19 +36,29 @@ PRAGMA user_version = {FORMAT};
 """
 
 
-def connect(path: Path) -> sqlite3.Connection:
+class DamagedError(OutputError):
+    """The file is no sound database any more; only a new start can mend that."""
+
+
+def connect(path: Path, *, mend: bool) -> sqlite3.Connection:
     """Open or create the outbox at ``path``: WAL, every commit on disk before it returns.
 
-    A file that SQLite finds damaged is renamed to ``<name>.damaged`` and a new one begun: a device
-    in a store must not stay silent because of a lost sector.
+    With ``mend``, a file that SQLite finds damaged is renamed to ``<name>.damaged`` and a new one
+    begun: a device in a store must not stay silent because of a lost sector. Only for the first
+    process that opens it: the others would go on with the file that was renamed.
 
     Raises:
+        DamagedError: without ``mend``.
         OutputError: no permission, no space, or a format of a newer version.
     """
     try:
-        return _open(path)
+        db = _open(path)
+        if mend and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            db.close()
+            raise sqlite3.DatabaseError("quick_check failed")
+        return db
     except sqlite3.DatabaseError as error:
-        if not _damaged(error):
+        if not mend or not (_damaged(error) or str(error) == "quick_check failed"):
             raise cannot_write(path, error) from error
         aside = path.with_name(f"{path.name}.damaged")
         log.error("outbox damaged, set aside", extra={"file": str(path), "aside": str(aside)})
@@ -64,7 +74,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def cannot_write(path: Path, error: sqlite3.Error) -> OutputError:
     """The one line for a write that failed, naming the file and the cause."""
-    return OutputError(f"{path}: cannot be written: {error}")
+    kind = DamagedError if _damaged(error) else OutputError
+    return kind(f"{path}: cannot be written: {error}")
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -111,6 +122,6 @@ def _statements(script: str) -> list[str]:
     return found
 
 
-def _damaged(error: sqlite3.DatabaseError) -> bool:
+def _damaged(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

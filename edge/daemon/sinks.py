@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from edge.camera.backoff import Backoff
 from edge.config import Config
@@ -12,6 +12,7 @@ from edge.daemon.jsonl import JsonLinesSink
 from edge.daemon.outbox import Outbox
 from edge.daemon.secrets import read_secret
 from edge.daemon.webhook import WebhookSink
+from edge.errors import ConfigError
 
 
 def secrets_of(config: Config) -> list[str]:
@@ -25,14 +26,12 @@ def secrets_of(config: Config) -> list[str]:
     return [secret for secret in found if secret]
 
 
-def start_deliveries(config: Config, outbox: Outbox) -> list[Delivery]:
+def start_deliveries(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> list[Delivery]:
     """Register the sinks in the outbox and start to deliver.
 
     Raises:
-        ConfigError: a secret cannot be read.
         OutputError: the outbox cannot be written.
     """
-    made = _sinks(config)
     outbox.register([sink.name for sink, _ in made])
     deliveries = [Delivery(sink, outbox.path, backoff) for sink, backoff in made]
     for delivery in deliveries:
@@ -40,43 +39,54 @@ def start_deliveries(config: Config, outbox: Outbox) -> list[Delivery]:
     return deliveries
 
 
-def _sinks(config: Config) -> list[tuple[Sink, Backoff]]:
-    settings = config.sinks
+def make_sinks(config: Config) -> list[tuple[Sink, Backoff]]:
+    """The sinks that the configuration names, with how they wait after failures.
+
+    Raises:
+        ConfigError: a secret or certificate cannot be read.
+    """
     made: list[tuple[Sink, Backoff]] = []
-    if settings.jsonl is not None:
-        path: Path = settings.jsonl.path
-        rotate = int(settings.jsonl.rotate_mb * 1_000_000)
-        made.append((JsonLinesSink(path, rotate, settings.jsonl.keep), Backoff(1.0, 30.0)))
-    if settings.webhook is not None:
-        hook = settings.webhook
-        sink = WebhookSink(
-            hook.url,
-            token=read_secret(hook.token, "sinks.webhook.token"),
-            ca_file=str(hook.ca_file) if hook.ca_file is not None else None,
-            timeout_s=hook.timeout_s,
-        )
-        made.append((sink, Backoff(1.0, 60.0)))
-    if settings.mqtt is not None:
-        from edge.daemon.mqtt import MqttSink
-
-        mqtt = settings.mqtt
-        cameras = [camera.id for camera in config.cameras]
-
-        def greeting() -> dict[str, str]:
-            if mqtt.discovery is None:
-                return {}
-            return discovery_messages(mqtt.discovery, mqtt.topic, config.device.id, cameras)
-
-        made.append(
-            (
-                MqttSink(
-                    mqtt,
-                    config.device.id,
-                    password=read_secret(mqtt.password, "sinks.mqtt.password"),
-                    greeting=greeting,
-                ),
-                # paho itself waits longer and longer between connections
-                Backoff(0.5, 5.0),
-            )
-        )
+    try:
+        for make in (_jsonl, _webhook, _mqtt):
+            pair = make(config)
+            if pair is not None:
+                made.append(pair)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(f"sinks: {what}{error.strerror or error}") from error
     return made
+
+
+def _jsonl(config: Config) -> tuple[Sink, Backoff] | None:
+    settings = config.sinks.jsonl
+    if settings is None:
+        return None
+    rotate = int(settings.rotate_mb * 1_000_000)
+    return JsonLinesSink(settings.path, rotate, settings.keep), Backoff(1.0, 30.0)
+
+
+def _webhook(config: Config) -> tuple[Sink, Backoff] | None:
+    settings = config.sinks.webhook
+    if settings is None:
+        return None
+    sink = WebhookSink(
+        settings.url,
+        token=read_secret(settings.token, "sinks.webhook.token"),
+        ca_file=str(settings.ca_file) if settings.ca_file is not None else None,
+        timeout_s=settings.timeout_s,
+    )
+    return sink, Backoff(1.0, 60.0)
+
+
+def _mqtt(config: Config) -> tuple[Sink, Backoff] | None:
+    settings = config.sinks.mqtt
+    if settings is None:
+        return None
+    from edge.daemon.mqtt import MqttSink
+
+    prefix, topic, device = settings.discovery, settings.topic, config.device.id
+    cameras = [camera.id for camera in config.cameras]
+    found = discovery_messages(prefix, topic, device, cameras) if prefix is not None else {}
+    password = read_secret(settings.password, "sinks.mqtt.password")
+    # paho itself waits longer and longer between connections
+    return MqttSink(settings, device, password=password, greeting=found), Backoff(0.5, 5.0)

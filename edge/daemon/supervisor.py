@@ -22,14 +22,14 @@ from edge.daemon.metrics import Figures, render
 from edge.daemon.notify import Notifier, watchdog_s
 from edge.daemon.outbox import Outbox
 from edge.daemon.paths import limits_of, outbox_path
-from edge.daemon.sinks import secrets_of, start_deliveries
+from edge.daemon.sinks import make_sinks, secrets_of, start_deliveries
 from edge.daemon.watchdog import Watchdog
 from edge.errors import ConfigError, EdgeError
 
 log = logging.getLogger("edge.supervisor")
 
 TICK_S = 0.1
-_STOP_S = 3.0
+_STOP_S = 2.5
 _EXTEND_S = 60.0
 
 
@@ -56,7 +56,7 @@ class Supervisor:
         self._ready = False
         self._extended_at = float("-inf")
         config.device.state_dir.mkdir(parents=True, exist_ok=True)
-        self._outbox = Outbox(outbox_path(config), limits_of(config))
+        self._outbox = Outbox(outbox_path(config), limits_of(config), mend=True)
         self._committer = Committer(self._outbox)
         for stale in remove_stale():
             log.info("stale shared memory removed", extra={"file": str(stale)})
@@ -71,7 +71,7 @@ class Supervisor:
         self._keeper = InferenceKeeper(
             config.supervision, self._order, self._watchdog, self._wake_sinks
         )
-        self._deliveries = start_deliveries(config, self._outbox)
+        self._deliveries = start_deliveries(make_sinks(config), self._outbox)
         self._report = DeviceReport(config.device.id)
         self._figures = Figures(outbox_path(config))
         self._server = self._serve(config)
@@ -145,28 +145,31 @@ class Supervisor:
     # ---------------------------------------------------------------------------------- reload
 
     def _read_again(self) -> None:
+        """Take over the configuration as it is now; a wrong one changes nothing."""
         self._notifier.reloading()
+        before = self._config
         try:
             config = load_config(self._path)
             secrets = secrets_of(config)
-            if config.device != self._config.device:
+            if config.device != before.device:
                 raise ConfigError("device: id and state_dir need a restart")
+            if config.http != before.http:
+                server, self._server = self._server, self._serve(config)
+                if server is not None:
+                    server.close()
+            sinks = make_sinks(config) if _deliver_anew(config, before) else None
         except ConfigError as error:
             log.error("configuration not taken over", extra={"problem": error})
             self._notifier.ready()
             return
-        before, self._config = self._config, config
+        self._config = config
         set_up(config.log, "supervisor", secrets)
         self._outbox.limits = limits_of(config)
         self._cameras.set(config.cameras)
-        if config.sinks != before.sinks or config.cameras != before.cameras:
+        if sinks is not None:
             for delivery in self._deliveries:
                 delivery.stop()
-            self._deliveries = start_deliveries(config, self._outbox)
-        if config.http != before.http:
-            if self._server is not None:
-                self._server.close()
-            self._server = self._serve(config)
+            self._deliveries = start_deliveries(sinks, self._outbox)
         self._keeper.use(config.supervision)
         self._watchdog.stuck_s = config.supervision.progress_s
         self._models_before = before.models
@@ -234,3 +237,8 @@ class Supervisor:
             self._server.close()
         self._outbox.close()
         log.info("stopped", extra={"pid": os.getpid()})
+
+
+def _deliver_anew(now: Config, before: Config) -> bool:
+    """Whether sinks have to be made again; the cameras' names are part of discovery."""
+    return now.sinks != before.sinks or now.cameras != before.cameras

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.daemon.outbox import Limits, Outbox, Stored
+from edge.daemon.outbox_schema import DamagedError
 from edge.errors import OutputError
 from tests.conftest import ROOT
 from tests.edge.daemon.disks import fill, small_disk
@@ -183,16 +184,31 @@ def test_what_is_committed_survives_kill_9(tmp_path: Path) -> None:
         assert outbox.state("a") == str(got[-1]).encode()
 
 
-def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+def test_a_damaged_file_is_set_aside_by_the_first_who_opens_it(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     with Outbox(path) as outbox:
         outbox.commit({}, events(1, 50))
     path.write_bytes(b"not a database" * 1000)
-    with Outbox(path) as outbox:
+    with pytest.raises(DamagedError, match="not a database"):
+        Outbox(path)
+    with Outbox(path, mend=True) as outbox:
         outbox.register(["mqtt"])
         outbox.commit({}, events(1, 1))
         assert numbers(outbox.waiting("mqtt", 9)) == [1]
     assert path.with_name("outbox.db.damaged").read_bytes().startswith(b"not a database")
+
+
+def test_damage_inside_is_found_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with Outbox(path) as outbox:
+        for n in range(300):
+            outbox.commit({f"s{n}": b"x" * 3000}, [])
+    with path.open("r+b") as file:
+        file.seek(40_000)
+        file.write(b"\xff" * 20_000)
+    with Outbox(path, mend=True) as outbox:
+        assert outbox.state("s1") is None
+    assert path.with_name("outbox.db.damaged").exists()
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +99,7 @@ def test_the_last_will_says_offline_when_the_daemon_is_killed(
 ) -> None:
     sink = MqttSink(settings(broker.port), "dev")
     sink.send([stored(1)])
+    assert sink._client is not None
     sink._client.loop_stop()
     sock = sink._client.socket()
     assert sock is not None
@@ -106,7 +109,7 @@ def test_the_last_will_says_offline_when_the_daemon_is_killed(
 
 def test_home_assistant_finds_the_cameras(broker: Broker, listener: Listener) -> None:
     messages = discovery_messages("homeassistant", "shelf-edge", "dev", ["a", "b"])
-    sink = MqttSink(settings(broker.port), "dev", greeting=lambda: messages)
+    sink = MqttSink(settings(broker.port), "dev", greeting=messages)
     sink.send([stored(1)])
     until(lambda: len([m for m in listener.messages if m[0].endswith("/config")]) == 8)
     configs = {t: json.loads(p) for t, p, _ in listener.messages if t.endswith("/config")}
@@ -152,6 +155,36 @@ def test_a_broker_that_refuses_events_keeps_them_waiting_until_it_does_not(tmp_p
         delivery.stop()
         assert outbox.counters() == {}
     broker.stop()
+
+
+def test_it_speaks_tls_and_checks_the_brokers_certificate(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True
+    )
+    broker = Broker(tmp_path, f"certfile {cert}", f"keyfile {key}", "allow_anonymous true").start()
+    good = MqttSink(settings(broker.port, host="localhost", tls=True, ca_file=cert), "dev")
+    assert good.send([stored(1)]).taken == 1
+    good.close()
+    unknown = MqttSink(settings(broker.port, host="localhost", tls=True), "dev")
+    with pytest.raises(SinkError, match="cannot connect"):
+        unknown.send([stored(1)])
+    unknown.close()
+    wrong_name = MqttSink(settings(broker.port, tls=True, ca_file=cert), "dev")
+    with pytest.raises(SinkError, match="cannot connect"):
+        wrong_name.send([stored(1)])
+    wrong_name.close()
+    broker.stop()
+
+
+def test_a_certificate_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        MqttSink(settings(1, tls=True, ca_file=tmp_path / "none"), "dev")
 
 
 def deliver_through_an_absence(folder: Path, count: int) -> list[int]:
