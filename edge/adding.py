@@ -98,7 +98,8 @@ def add_pictures(
     """Enrol pictures of one product, as one change; the product is created where it is new.
 
     A picture that ``quality.check`` finds unfit is refused unless ``force``, one that cannot be
-    read is reported; the others are enrolled. Without any, a new product is not created.
+    read is reported; the others are enrolled. Where there are none left, a new product is not
+    created. Without ``pictures``, only what is known about the product is changed.
 
     Raises:
         ConfigError: a wrong id, GTIN, locale or category.
@@ -108,17 +109,17 @@ def add_pictures(
         sku = facts.apply(Sku(sku_id))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    models = Models.open(
-        Bundle.load(bundle) if bundle is not None else Bundle.default(), provider=provider
-    )
-    tower = models.bundle.manifest.tower.fingerprint
+    models = _models(bundle, provider) if pictures else None
+    tower = models.bundle.manifest.tower.fingerprint if models else None
     report = AddReport(str(file), sku_id)
     with GalleryStore.open(file, tower=tower, read_only=False) as store:
         before = {found.sku_id: found for found in store.skus()}.get(sku_id)
         report.new_sku = before is None
         sku = facts.apply(before) if before is not None else sku
-        references = _references(pictures, sku_id, store, models, report, force=force)
-        if before is None and not references:
+        references = []
+        if models is not None:
+            references = _references(pictures, sku_id, store, models, report, force=force)
+        if before is None and pictures and not references:
             report.new_sku = False
         else:
             with store.change("add", f"{len(references)} for SKU {sku_id!r}"):
@@ -126,6 +127,11 @@ def add_pictures(
                 report.reference_ids = list(store.add_references(references))
         report.version = store.version
     return report
+
+
+def _models(bundle: Path | None, provider: str) -> Models:
+    loaded = Bundle.load(bundle) if bundle is not None else Bundle.default()
+    return Models.open(loaded, provider=provider)
 
 
 def _references(

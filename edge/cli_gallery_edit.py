@@ -24,8 +24,11 @@ def register(app: typer.Typer) -> None:
 
 def add(
     file: GalleryArgument,
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures of one product.")],
     sku: _SkuOption,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Pictures of one product; without any, only what is known changes."),
+    ] = None,
     name: Annotated[
         list[str] | None, typer.Option(help="Its name, or LOCALE=name; may be repeated.")
     ] = None,
@@ -39,11 +42,13 @@ def add(
     provider: ProviderOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Enrol pictures of one product, which is created where it is new."""
+    """Enrol pictures of one product, which is created where it is new, or change what is known of it."""
     from edge.adding import SkuFacts, add_pictures
 
     facts = SkuFacts(gtin, brand, category, tuple(name or ()))
-    report = add_pictures(file, pictures, sku, facts, bundle=bundle, provider=provider, force=force)
+    report = add_pictures(
+        file, pictures or (), sku, facts, bundle=bundle, provider=provider, force=force
+    )
     if as_json:
         console.print_json(report.to_json())
     else:

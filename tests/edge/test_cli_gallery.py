@@ -100,6 +100,17 @@ def test_pictures_are_added_for_a_new_product_and_taken_back(
     assert "tea" in counts(gallery)
 
 
+def test_what_is_known_about_a_product_is_changed_without_pictures(gallery: Path) -> None:
+    sku = min(counts(gallery))
+    before = {row["sku_id"]: row for row in call("list", gallery)["skus"]}[sku]
+    call("add", gallery, "--sku", sku, "--name", "pl=Farba", "--gtin", "96385074")
+    after = {row["sku_id"]: row for row in call("list", gallery)["skus"]}[sku]
+    assert after == before | {"names": before["names"] | {"pl": "Farba"}, "gtin": "96385074"}
+    other = max(counts(gallery))
+    text = error_of("add", gallery, "--sku", other, "--gtin", "000096385074")
+    assert f"SKU {other!r}: GTIN 000096385074 is that of SKU {sku!r}" in text
+
+
 def test_a_picture_that_is_not_fit_is_refused_with_the_reason(
     gallery: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
