@@ -13,10 +13,13 @@ from edge.types import U8
 
 PICTURES = 6
 """Crops of a cluster that are shown, and enrolled when it is named."""
-COLUMNS, ROWS = 2, 6
+TILES, ROWS = 12, 6
+"""Pictures beside each other on a page, and rows of clusters."""
 TILE_WH = (128, 168)
+_NARROWEST = 2
 _GAP = 10
-_HEAD = 34
+_LINE = 28
+_HEAD = 2 * _LINE
 _PAPER = (255, 255, 255)
 _CARD = (243, 243, 240)
 _INK = (25, 25, 25)
@@ -35,44 +38,61 @@ class SheetCluster:
 
 
 def draw_sheets(clusters: Sequence[SheetCluster], title: str) -> list[U8]:
-    """Pages of COLUMNS x ROWS clusters, each ``(H, W, 3) uint8`` RGB; none without clusters."""
-    a_page = COLUMNS * ROWS
-    pages = [clusters[i : i + a_page] for i in range(0, len(clusters), a_page)]
+    """Pages of ROWS rows of clusters, each ``(H, W, 3) uint8`` RGB; none without clusters."""
+    rows = _rows(clusters)
+    pages = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
     return [
         _page(page, f"{title} · page {number} of {len(pages)}")
         for number, page in enumerate(pages, 1)
     ]
 
 
-def _page(clusters: Sequence[SheetCluster], title: str) -> U8:
-    card_w = PICTURES * (TILE_WH[0] + _GAP) + _GAP
-    card_h = _HEAD + TILE_WH[1] + _GAP
-    rows = -(-len(clusters) // COLUMNS)
-    width = COLUMNS * (card_w + _GAP) + _GAP
-    top = 2 * _GAP + 28
-    page: U8 = np.full((top + rows * (card_h + _GAP), width, 3), _PAPER, np.uint8)
+def _rows(clusters: Sequence[SheetCluster]) -> list[list[SheetCluster]]:
+    """The clusters in their order, as many in a row as have room."""
+    rows: list[list[SheetCluster]] = []
+    room = 0
+    for cluster in clusters:
+        if _tiles(cluster) > room:
+            rows.append([])
+            room = TILES
+        rows[-1].append(cluster)
+        room -= _tiles(cluster)
+    return rows
+
+
+def _tiles(cluster: SheetCluster) -> int:
+    return max(_NARROWEST, min(len(cluster.pictures), PICTURES))
+
+
+def _page(rows: Sequence[Sequence[SheetCluster]], title: str) -> U8:
+    tile, card_h = TILE_WH[0] + _GAP, _HEAD + TILE_WH[1] + _GAP
+    top = 2 * _GAP + _LINE
+    width = TILES * tile + _GAP
+    page: U8 = np.full((top + len(rows) * (card_h + _GAP), width, 3), _PAPER, np.uint8)
     write(page, fit(title, 22, width - 2 * _GAP, 600), _GAP, top // 2, 22, _INK, 600)
-    for i, cluster in enumerate(clusters):
-        x = _GAP + (i % COLUMNS) * (card_w + _GAP)
-        y = top + (i // COLUMNS) * (card_h + _GAP)
-        card = page[y : y + card_h, x : x + card_w]
-        card[:] = _CARD
-        _card(card, cluster)
+    for number, row in enumerate(rows):
+        y, x = top + number * (card_h + _GAP), _GAP
+        for cluster in row:
+            wide = _tiles(cluster) * tile
+            card = page[y : y + card_h, x : x + wide - _GAP]
+            card[:] = _CARD
+            _card(card, cluster)
+            x += wide
     return page
 
 
 def _card(card: U8, cluster: SheetCluster) -> None:
     number = str(cluster.number)
-    write(card, number, _GAP, _HEAD // 2, 26, _INK, 800)
+    write(card, number, _GAP, _LINE // 2 + 2, 26, _INK, 800)
     x = 2 * _GAP + text_width(number, 26, 800)
     count = f"{cluster.count} facing{'s' if cluster.count != 1 else ''}"
-    write(card, count, x, _HEAD // 2, 18, _INK, 500)
-    x += text_width(count, 18, 500) + 2 * _GAP
-    hint = fit(cluster.hint, 18, card.shape[1] - x - _GAP, 400)
-    write(card, hint, x, _HEAD // 2, 18, _GREY, 400)
+    write(card, count, x, _LINE // 2 + 2, 18, _INK, 500)
+    hint = fit(cluster.hint, 16, card.shape[1] - 2 * _GAP, 400)
+    write(card, hint, _GAP, _LINE + _LINE // 2, 16, _GREY, 400)
+    inner = (card.shape[1] - _GAP) // _tiles(cluster) - _GAP
     for i, picture in enumerate(cluster.pictures[:PICTURES]):
-        left = _GAP + i * (TILE_WH[0] + _GAP)
-        _tile(card[_HEAD : _HEAD + TILE_WH[1], left : left + TILE_WH[0]], picture, i + 1)
+        left = _GAP + i * (inner + _GAP)
+        _tile(card[_HEAD : _HEAD + TILE_WH[1], left : left + inner], picture, i + 1)
 
 
 def _tile(tile: U8, picture: U8, number: int) -> None:
