@@ -296,3 +296,37 @@ def test_a_bundle_that_cannot_be_used_ends_the_start_with_its_reason(
     daemon.start(wait=False)
     assert daemon.wait(60) == 1
     assert "no such bundle folder" in daemon.log.read_text()
+
+
+def test_engines_are_built_by_a_process_of_their_own_while_systemd_waits(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """Here the build fails at once, since there is no TensorRT: what counts is who does it."""
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('provider = "cpu"', 'provider = "tensorrt"'))
+    daemon.start(wait=False)
+    assert daemon.wait(60) == 1
+    log = daemon.log.read_text()
+    assert 'message="building engines failed" exit_status=1' in log
+    assert "provider tensorrt is not in the installed onnxruntime" in log
+    assert "EXTEND_TIMEOUT_USEC=60000000" in daemon.told
+    assert "READY=1" not in daemon.told
+
+
+def test_other_sinks_are_taken_over_and_wrong_ones_are_not(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.start()
+    until(lambda: daemon.events("inventory"))
+    good = daemon.config.read_text()
+    wrong = '\n[sinks.mqtt]\nhost = "localhost"\ntls = true\nca_file = "/none.pem"\n'
+    daemon.config.write_text(good + wrong)
+    daemon.signal(signal.SIGHUP)
+    until(lambda: daemon.told.count("READY=1") == 2)
+    assert "sinks: " in daemon.log.read_text()
+    other = tmp_path / "other.jsonl"
+    daemon.config.write_text(good.replace("events.jsonl", "other.jsonl"))
+    daemon.signal(signal.SIGHUP)
+    until(lambda: daemon.told.count("READY=1") == 3)
+    until(lambda: other.exists() and other.stat().st_size)
+    seen = len(daemon.events())
+    time.sleep(1.5)
+    assert len(daemon.events()) == seen
