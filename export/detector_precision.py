@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from edge.atomic import write_bytes
 from edge.errors import BundleError, ConfigError
 from edge.vision.preprocess import letterbox
 from export.activations import MAX_ACTIVATION, largest_activation
 from export.detector_evaluation import DetectorFile, evaluate_detector
 from export.embedding import F32
+from export.fp16 import write_fp16
 from export.quantise import StaticOptions, prepare, quantise_static
 from export.views import LabelledPhoto
 
@@ -65,7 +65,7 @@ def write_precision(
             raise ConfigError("INT8 needs photos to calibrate on (--calibrate)")
         detector_to_int8(model, out, _inputs(model, calibration[:CALIBRATION_PHOTOS]))
     else:
-        detector_to_fp16(model.path, out)
+        write_fp16(model.path, out, nodes=decoding_nodes(model.path))
     try:
         report = judge(model, replace(model, path=out), precision, gate, threads=threads)
     except BaseException:
@@ -111,30 +111,6 @@ def judge(
         if not largest < MAX_ACTIVATION:
             failures.append(f"an activation of {largest:.4g} ({node}) overflows FP16")
     return PrecisionReport(precision, values, tuple(failures))
-
-
-def detector_to_fp16(fp32: Path, out: Path) -> None:
-    """Half precision inside; float32 input, output and decoding of boxes.
-
-    Raises:
-        BundleError: when a weight exceeds the range of a half.
-    """
-    import onnx
-    from onnx import numpy_helper
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    model = onnx.load(str(fp32))
-    decoding = decoding_nodes(fp32)
-    kept = {name for node in model.graph.node if node.name in decoding for name in node.input}
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.name in kept or values.dtype != np.float32 or not values.size:
-            continue
-        if float(np.abs(values).max()) > MAX_ACTIVATION:
-            raise BundleError(f"{fp32}: {tensor.name} exceeds the range of FP16")
-    converted = convert_float_to_float16(model, keep_io_types=True, node_block_list=decoding)
-    del converted.graph.value_info[:]  # the converter leaves the types of before
-    write_bytes(out, converted.SerializeToString())
 
 
 def detector_to_int8(model: DetectorFile, out: Path, calibration: F32) -> None:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from edge.atomic import write_bytes
-from edge.errors import BundleError
-from export.activations import MAX_ACTIVATION
 from export.embedding import F32
+from export.fp16 import write_fp16
 from export.quantise import StaticOptions, prepare, quantise_dynamic, quantise_static
 
 FP32_ISLANDS = (
@@ -115,32 +111,9 @@ def to_fp16(fp32: Path, out: Path) -> None:
     output; other weights beyond the range of a half are refused with BundleError.
     """
     import onnx
-    from onnx import numpy_helper
-    from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = onnx.load(str(fp32))
-    tail = set(tail_nodes(model.graph))
-    kept = {
-        name
-        for node in model.graph.node
-        if node.op_type in FP32_ISLANDS or node.name in tail
-        for name in node.input
-    }
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.name in kept or values.dtype != np.float32 or not values.size:
-            continue
-        if not float(np.abs(values).max()) < MAX_ACTIVATION:
-            raise BundleError(f"{fp32}: {tensor.name} exceeds the range of FP16")
-    converted = convert_float_to_float16(
-        model,
-        keep_io_types=True,
-        op_block_list=list(FP32_ISLANDS),
-        node_block_list=sorted(tail),
-        disable_shape_infer=False,
-    )
-    del converted.graph.value_info[:]  # the converter leaves the types of before
-    write_bytes(out, converted.SerializeToString())
+    graph = onnx.load(str(fp32), load_external_data=False).graph
+    write_fp16(fp32, out, ops=FP32_ISLANDS, nodes=tail_nodes(graph))
 
 
 def tail_nodes(graph: Any) -> list[str]:
