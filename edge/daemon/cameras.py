@@ -12,6 +12,7 @@ from edge.camera.process import CaptureProcess
 from edge.camera.settings import CameraSettings
 from edge.config import CameraConfig
 from edge.daemon.events import Event, event_id
+from edge.errors import CameraError
 
 log = logging.getLogger("edge.cameras")
 
@@ -51,7 +52,11 @@ class Cameras:
             self._told.pop(name, None)
         for name, settings in wanted.items():
             if name not in self._captures:
-                self._captures[name] = CaptureProcess(settings)
+                try:
+                    self._captures[name] = CaptureProcess(settings)
+                except CameraError as error:
+                    # one camera without shared memory must not take the others down
+                    log.error("camera not started", extra={"camera": name, "problem": error})
 
     def poll(self, health_s: float) -> list[Event]:
         """Look after all of them; their health as events, at every change and every ``health_s``."""

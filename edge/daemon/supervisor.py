@@ -201,11 +201,14 @@ class Supervisor:
             return None
         return HealthServer(
             config.http.port,
-            is_alive=lambda: self._keeper.phase in ("ready", "building", "loading"),
+            is_alive=self._is_alive,
             is_ready=lambda: self._keeper.phase == "ready" and self._cameras.serving > 0,
             details=self._report.details,
             metrics=lambda: render(self._figures),
         )
+
+    def _is_alive(self) -> bool:
+        return self._keeper.phase != "down" and not self._watchdog.is_stuck(time.monotonic())
 
     def _catch_signals(self) -> Callable[[], None]:
         def stop(_number: int, _frame: FrameType | None) -> None:
