@@ -15,7 +15,7 @@ import numpy as np
 from edge.atomic import make_folder, write_text
 from edge.bundle import Bundle
 from edge.errors import ConfigError
-from export.answers import Labelled
+from edge.manifest import OperatingPoint
 from export.calibrate import divide, labelled, with_categories
 from export.calibration_record import CalibrationRecord
 from export.datasets import Dataset
@@ -66,6 +66,8 @@ def run_open_set(request: OpenSetRequest) -> dict[str, Any]:
     if record is not None:
         record.refuse_overlap((*enrolled.samples, *asked.samples), asked.name)
     paths = with_categories({s.label: s.levels for s in enrolled.samples}, request.categories)
+    points = {name: _point(request, record, name) for name in request.towers} if record else {}
+    seeds = range(request.seed, request.seed + request.splits)
     rows, curves = [], {}
     for name in request.towers:
         tower = open_tower(name, threads=request.threads)
@@ -75,7 +77,12 @@ def run_open_set(request: OpenSetRequest) -> dict[str, Any]:
             )
             for part in (enrolled, asked)
         )
-        splits = _splits(request, record, name, gallery, queries)
+        splits = [
+            run_calibrated(gallery, queries, points[name], request.options, seed)
+            if name in points
+            else run_split(gallery, queries, request.options, seed)
+            for seed in seeds
+        ]
         rows.append({"tower": tower.name, "protocol": "open-set", **summarise(splits)})
         curve = _curve(splits)
         if curve is not None:
@@ -122,24 +129,14 @@ def _pictures(request: OpenSetRequest) -> tuple[Dataset, Dataset]:
     return task.gallery, task.queries
 
 
-def _splits(
-    request: OpenSetRequest,
-    record: CalibrationRecord | None,
-    name: str,
-    gallery: Labelled,
-    queries: Labelled,
-) -> list[Split]:
-    seeds = range(request.seed, request.seed + request.splits)
-    if record is None:
-        return [run_split(gallery, queries, request.options, seed) for seed in seeds]
+def _point(request: OpenSetRequest, record: CalibrationRecord, name: str) -> OperatingPoint:
     if not Path(name).is_dir():
         raise ConfigError(f"{name}: a calibration is of a bundle's tower; name the bundle's folder")
-    bundle = Bundle.load(name)
-    points = record.points_for(bundle.manifest.tower.fingerprint, name)
-    point = points.get("fp32")
+    fingerprint = Bundle.load(name).manifest.tower.fingerprint
+    point = record.points_for(fingerprint, name).get("fp32")
     if point is None or point.calibration is None:
         raise ConfigError(f"{request.calibration}: no calibrated operating point for fp32")
-    return [run_calibrated(gallery, queries, point, request.options, seed) for seed in seeds]
+    return point
 
 
 def _curve(splits: Sequence[Split]) -> OpenSetCurve | None:
