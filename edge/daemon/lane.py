@@ -165,7 +165,7 @@ class Lane:
         self, taken: Taken, box: Box, key: str, evidence: EvidenceStore
     ) -> dict[str, str | None]:
         before = None
-        if self._before is not None:
+        if self._before is not None and self._before.shape == taken.frame.image.shape:
             before = evidence.crop(self._before, box, f"{key}-before")
         return {
             "before": before,

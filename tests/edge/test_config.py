@@ -44,7 +44,7 @@ def test_a_small_file_is_enough() -> None:
     assert config.outbox.max_events == 100_000
     assert config.sinks.jsonl is not None
     with pytest.raises(ValueError, match="frozen"):
-        config.device.id = "other"  # type: ignore[misc]
+        config.device.id = "other"
 
 
 def test_all_mistakes_come_at_once_each_with_its_key_path() -> None:

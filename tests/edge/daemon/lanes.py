@@ -114,4 +114,4 @@ class Bench:
 def noisy(picture: U8, seed: int, levels: int = 3) -> U8:
     """The picture as a sensor sees it, another each time."""
     noise = np.random.default_rng(seed).integers(-levels, levels + 1, picture.shape)
-    return np.clip(picture.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture.astype(np.int16) + noise, 0, 255), np.uint8)

@@ -64,9 +64,7 @@ def kill_at_random(daemon: Daemon, times: int) -> None:
             assert not [name for name, pid in children.items() if _alive(pid)]
             daemon.start()
         else:
-            pid = until(lambda name=victim: daemon.children().get(name))
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: daemon.children().get(victim, pid) != pid, 20)  # noqa: B023
+            kill_child(daemon, victim)
         until(lambda: daemon.get("/readyz")[0] == 200, 40)
     seen = len(daemon.events("change"))
     until(lambda: len(daemon.events("change")) > seen, 40)
@@ -74,6 +72,13 @@ def kill_at_random(daemon: Daemon, times: int) -> None:
     assert in_outbox(daemon) == []
     check_numbers(daemon)
     assert "killed by signal" in daemon.log.read_text() or times < 2
+
+
+def kill_child(daemon: Daemon, name: str) -> None:
+    """Kill a child when it is there, and wait for the next one."""
+    pid = until(lambda: daemon.children().get(name))
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: daemon.children().get(name, pid) != pid, 20)
 
 
 def _alive(pid: int) -> bool:

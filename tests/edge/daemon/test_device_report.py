@@ -79,7 +79,7 @@ def test_the_first_loading_is_starting_and_a_later_one_is_not() -> None:
 
 def test_reasons_that_flicker_do_not_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(device.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("edge.daemon.device.time.monotonic", lambda: now[0])
     report = DeviceReport("dev")
     told = 0
     for second in range(600):

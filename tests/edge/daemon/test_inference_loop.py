@@ -287,7 +287,7 @@ def test_10000_frames_of_the_real_bundle_are_flat(tmp_path: Path) -> None:
     real = Runtime.open(Models.open(Bundle.default(), provider="cpu"), None)
     bgr = cv2.imread(str(SAMPLE / "shelf.jpg"))
     assert bgr is not None
-    full = np.ascontiguousarray(cv2.resize(bgr, (800, 600))[:, :, ::-1])
+    full = np.ascontiguousarray(cv2.resize(bgr, (800, 600))[:, :, ::-1], np.uint8)
     less = full.copy()
     less[200:300, 200:260] = 70
     pictures = [noisy(full if n < 80 else less, n) for n in range(100)]

@@ -176,7 +176,7 @@ def test_what_is_committed_survives_kill_9(tmp_path: Path) -> None:
     while said < 20:
         said = int(child.stdout.readline())
     child.send_signal(signal.SIGKILL)
-    said = int((child.stdout.read().split() or [said])[-1])
+    said = int((child.stdout.read().split() or [str(said)])[-1])
     child.wait()
     with Outbox(path) as outbox:
         got = numbers(outbox.waiting("mqtt", 100000))

@@ -102,7 +102,7 @@ def test_the_last_will_says_offline_when_the_daemon_is_killed(
     assert sink._client is not None
     sink._client.loop_stop()
     sock = sink._client.socket()
-    assert sock is not None
+    assert isinstance(sock, socket.socket)
     sock.shutdown(socket.SHUT_RDWR)
     until(lambda: ("shelf-edge/dev/status", b"offline") in [m[:2] for m in listener.messages])
 
