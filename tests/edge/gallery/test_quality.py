@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.camera.source import read_image
 from edge.gallery.quality import MAX_BLUR, MIN_LONG_PX, MIN_SHORT_PX, blur, check, flaws
 from edge.gallery.records import NewReference, Sku
 from edge.gallery.store import GalleryStore
 from edge.gallery.thumbnail import encode_jpeg
-from edge.gallery.twins import SAME_LEVELS, SAME_SIMILARITY, Enrolled, signature
+from edge.gallery.twins import SAME_LEVELS, SAME_SIMILARITY, Enrolled, decode, signature
 from edge.types import F32, U8
 
 DIM = 8
@@ -83,8 +84,8 @@ def test_nearly_the_same_picture_is_a_duplicate_or_a_contradiction() -> None:
     image = package(4)
     assert check(image, vector(1), "a", enrolled) == []
     enrolled.add("a", "front.jpg", image, vector(1))
-    again = cv2.imdecode(np.frombuffer(encode_jpeg(image), np.uint8), cv2.IMREAD_COLOR)
-    brighter = np.clip(again[:, :, ::-1].astype(np.int16) + 12, 0, 255).astype(np.uint8)
+    again = decode(encode_jpeg(image), "front.jpg")
+    brighter = np.clip(again.astype(np.int16) + 12, 0, 255).astype(np.uint8)
     near = vector(1, 0.1)
     assert near[0] > SAME_SIMILARITY
     assert check(brighter, near, "a", enrolled) == [
@@ -149,7 +150,7 @@ def test_real_pictures_pass_and_spoilt_ones_do_not(shelf_data: Path) -> None:
     listed = [line.split(",")[0] for line in (home / "train.txt").read_text().splitlines()]
     paths = [home / name for name in random.Random(5).sample(listed, 80)]
     paths += sorted((home / "iconic-images-and-descriptions").rglob("*.jpg"))[::2]
-    images = [np.ascontiguousarray(cv2.imread(str(p))[:, :, ::-1]) for p in paths]
+    images = [read_image(path) for path in paths]
     passed = [not flaws(image) for image in images]
     assert np.mean(passed) >= 0.99
     spoilt = [cv2.GaussianBlur(i, (0, 0), 0.04 * max(i.shape[:2])) for i in images]

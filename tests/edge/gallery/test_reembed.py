@@ -11,6 +11,7 @@ from edge.gallery import reembed
 from edge.gallery.records import NewReference, Sku
 from edge.gallery.reembed import ReembedReport, reembed_gallery
 from edge.gallery.store import GalleryStore
+from edge.gallery.twins import decode
 from edge.gallery.verify import verify_gallery
 from edge.types import U8, Embeddings
 from tests.edge.command import Edge
@@ -75,9 +76,8 @@ def test_the_new_gallery_holds_all_but_the_vectors(old: Path, tmp_path: Path) ->
     with GalleryStore.open(old) as a, GalleryStore.open(out, tower=NEW) as b:
         assert a.skus() == b.skus()
         assert b.dim == 12
-        jpeg = next(b.references()).jpeg
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
-        expected = embed([np.ascontiguousarray(image)]).vectors[0]
+        image = decode(next(b.references()).jpeg, "reference")
+        expected = embed([image]).vectors[0]
         np.testing.assert_allclose(b.vectors().vectors[0], expected, atol=1e-5)
     assert verify_gallery(out).ok
     assert (report.references, report.resumed, report.compared) == (COUNT - 1, 0, COUNT - 1)
@@ -184,8 +184,8 @@ def test_the_command_embeds_with_another_bundle_and_switches(
     new, site = tmp_path / "new.db", tmp_path / "site.json"
     options = ("--bundle", tiny_bundle, "--gallery", tiny_gallery)
     assert edge("gallery", "switch", site, *options).status == 0
-    options = ("--bundle", other, "--out", new, "--site", site, "--json")
-    report = edge("gallery", "reembed", tiny_gallery, *options).json
+    reembed = ("gallery", "reembed", tiny_gallery, "--bundle", other)
+    report = edge(*reembed, "--out", new, "--site", site, "--json").json
     assert (report["references"], report["new_tower"]) == (4, NEW)
     assert report["site"]["tower"] == NEW
     out = tmp_path / "out"

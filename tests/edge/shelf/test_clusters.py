@@ -37,8 +37,8 @@ def as_sets(numbers: np.ndarray) -> set[frozenset[int]]:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 14), st.floats(-0.5, 0.99))
 def test_it_is_average_linkage(seed: int, n: int, similarity: float) -> None:
-    vectors = np.random.default_rng(seed).standard_normal((n, 4))
-    vectors = unit(vectors) if n else np.zeros((0, 4), np.float32)
+    raw = np.random.default_rng(seed).standard_normal((n, 4))
+    vectors = unit(raw) if n else np.zeros((0, 4), np.float32)
     found = cluster(vectors, similarity)
     assert as_sets(found) == set(simple_average_linkage(vectors, similarity))
 

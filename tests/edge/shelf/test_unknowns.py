@@ -3,11 +3,11 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from edge.errors import ConfigError
+from edge.gallery.twins import decode
 from edge.shelf.contact_sheet import PICTURES, ROWS, TILES, SheetCluster, draw_sheets
 from edge.shelf.unknowns import CROP_PX, UnknownKeeper, read_unknown
 from tests.edge.shelf.results import picture, result
@@ -27,11 +27,10 @@ def test_unknown_crops_are_kept_with_where_they_were_seen(tmp_path: Path) -> Non
         ("000001-0003.jpg", "in/one.jpg frame 0 box 60,10,80,90"),
         ("000003-0000.jpg", "clip.mp4 frame 30 box 0,10,300,90"),
     ]
-    pixels = cv2.imdecode(np.frombuffer(crops[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
+    pixels = decode(crops[0].jpeg, "crop")
     assert pixels.shape == (80, 20, 3)
-    assert np.abs(pixels[:, :, ::-1].mean() - image[10:90, 20:40].mean()) < 3
-    wide = cv2.imdecode(np.frombuffer(crops[2].jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert wide.shape[1] == CROP_PX
+    assert np.abs(pixels.mean() - image[10:90, 20:40].mean()) < 3
+    assert decode(crops[2].jpeg, "crop").shape[1] == CROP_PX
 
 
 @pytest.mark.parametrize("budget", [{"max_crops": 10}, {"max_bytes": 60_000}])
