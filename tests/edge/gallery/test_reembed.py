@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -14,6 +20,7 @@ from edge.gallery.store import GalleryStore
 from edge.gallery.twins import decode
 from edge.gallery.verify import verify_gallery
 from edge.types import U8, Embeddings
+from tests.conftest import ROOT
 from tests.edge.command import Edge
 from tests.factories import tower_spec, write_bundle, write_tower
 
@@ -194,3 +201,52 @@ def test_the_command_embeds_with_another_bundle_and_switches(
     both = edge("audit", tiny_pictures, "--site", site, "--bundle", other, "--out", out)
     assert both.status == 2
     assert "--site" in both.error
+
+
+REEMBEDDER = """
+import sys, time
+from pathlib import Path
+from edge.gallery import reembed
+from tests.edge.gallery.test_reembed import NEW, embed
+
+def slow(images):
+    time.sleep(0.03)
+    return embed(images)
+
+reembed.BATCH = 1
+report = reembed.reembed_gallery(
+    Path(sys.argv[1]), Path(sys.argv[2]), embed=slow, tower=NEW, dim=12, precision="fp32"
+)
+print(report.resumed)
+"""
+
+
+def test_killed_runs_lose_nothing_that_was_done(old: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new.db"
+    work = tmp_path / "new.db.reembed" / "gallery.db"
+    words = [sys.executable, "-c", REEMBEDDER, str(old), str(out)]
+    options = {"PYTHONPATH": str(ROOT), **os.environ}
+    before = 0
+    for wanted in (2, 5):
+        process = subprocess.Popen(words, env=options)
+        deadline = time.monotonic() + 60
+        while before < wanted and time.monotonic() < deadline:
+            time.sleep(0.02)
+            with suppress(GalleryError):
+                before = done(work)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+        assert done(work) >= before >= wanted
+    last = subprocess.run(words, env=options, capture_output=True, check=True, timeout=60)
+    assert int(last.stdout) >= before
+    assert told(out) == told(old)
+    assert not work.exists()
+
+
+def done(work: Path) -> int:
+    """How many references are in the gallery in the making."""
+    if not work.exists():
+        return 0
+    with GalleryStore.open(work) as store:
+        return len(store.vectors())
