@@ -132,6 +132,7 @@ def _fill(
             raise GalleryError(
                 f"no picture could be enrolled: {reasons[0]} ({len(reasons)} in all)"
             )
+        store.begin_history("build", f"{len(skus)} SKUs, {report.references} references")
         report.skus, report.version = len(skus), store.version
         report.warnings += [
             f"SKU {sku.sku_id!r} has no reference" for sku in skus if sku.sku_id not in enrolled

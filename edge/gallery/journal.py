@@ -48,7 +48,7 @@ class Journal:
         values = (meta.last_seq, previous_seq, kind, at, summary, None, weight)
         self._insert((*values, rows.checksum([text])), text)
         self._forget(meta)
-        return Change(meta.last_seq, kind, at, summary, None)
+        return _to_change(values)
 
     def mark_undone(self, seq: int, undone_by: int | None) -> None:
         """Say in the row of change ``seq`` which change took it back."""
@@ -73,7 +73,7 @@ class Journal:
                     f"{self._path}: damaged gallery: the journal lacks what is between changes"
                     f" {row[0]} and {next_follows}"
                 )
-        return tuple(Change(row[0], row[2], row[3], row[4], row[5]) for row in found)
+        return tuple(_to_change(row) for row in found)
 
     def reaches_back_to(self, since: int, last_seq: int) -> bool:
         """Whether the journal holds every change after ``since``."""
@@ -97,6 +97,11 @@ class Journal:
         ).fetchall()
         for (seq,) in seqs:
             yield from self.steps(seq)
+
+    def clear(self) -> None:
+        """Forget all changes, and the removed references that undo would need."""
+        self._connection.execute("DELETE FROM journal")
+        self._connection.execute("DELETE FROM removed_references")
 
     def _forget(self, meta: Meta) -> None:
         count, weight = self._connection.execute(
@@ -138,3 +143,9 @@ class Journal:
         if rows.checksum([text]) != steps_checksum:
             raise GalleryError(f"{self._path}: change {seq}: the stored checksum does not match")
         return str(text)
+
+
+def _to_change(row: rows.Row) -> Change:
+    seq, _, kind, created_at, summary, undone_by, weight, *_ = row
+    undoable = weight > 0 and kind not in ("undo", "redo")
+    return Change(seq, kind, created_at, summary, undone_by, undoable)

@@ -30,7 +30,7 @@ class Ledger:
         self.acknowledged: int | None = None
         """The last change that the sidecar is known to hold."""
         self.durable = True
-        """False for a file that is yet to be published: it has no sidecar."""
+        """False for a file that is yet to be published: it has no sidecar and no journal."""
 
     def meta(self) -> Meta:
         """The verified meta row; GalleryError when it is damaged."""
@@ -91,15 +91,34 @@ class Ledger:
                 meta = self.meta()
                 previous_seq = meta.last_seq
                 self._catch_up(meta)
-                self._edit = Edit(self._path, self._connection, meta, kind, now())
+                self._edit = Edit(
+                    self._path, self._connection, meta, kind, now(), record=self.durable
+                )
                 yield self._edit
-                change = self._finish(self._edit, previous_seq, summary)
+                committed = self._finish(self._edit, previous_seq, summary)
             finally:
                 self._edit = None
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-        if change is not None:
-            self.acknowledge(meta, change.summary)
+        if committed:
+            self.acknowledge(meta, summary)
+
+    def begin_history(self, kind: str, summary: str) -> None:
+        """Forget all changes so far; the one that this makes is the first, and is not undone."""
+        with sqlite_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                meta = self.meta()
+                self._catch_up(meta)
+                self.journal.clear()
+                previous_seq, meta.last_seq = meta.last_seq, meta.last_seq + 1
+                self.journal.append(meta, previous_seq, kind, now(), summary, [])
+                write_meta(self._connection, meta)
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        self.acknowledge(meta, summary)
 
     def acknowledge(self, meta: Meta, change: str) -> None:
         """Write the sidecar: from here on, losing this state is an error."""
@@ -117,19 +136,21 @@ class Ledger:
         if self.acknowledged is not None and self.acknowledged < meta.last_seq:
             self.acknowledge(meta, "caught up")
 
-    def _finish(self, edit: Edit, previous_seq: int, summary: str) -> Change | None:
+    def _finish(self, edit: Edit, previous_seq: int, summary: str) -> bool:
+        """Commit, where there is anything to commit."""
         if edit.failed:
             raise GalleryError(f"{self._path}: {edit.kind}: a part of it failed, nothing is stored")
-        if not edit.steps:
-            return None
-        change = self.journal.append(
-            edit.meta, previous_seq, edit.kind, edit.at, summary, edit.steps
-        )
-        for seq, undone in edit.undone.items():
-            self.journal.mark_undone(seq, change.seq if undone else None)
+        if not edit.changed:
+            return False
+        if self.durable:
+            change = self.journal.append(
+                edit.meta, previous_seq, edit.kind, edit.at, summary, edit.steps
+            )
+            for seq, undone in edit.undone.items():
+                self.journal.mark_undone(seq, change.seq if undone else None)
         write_meta(self._connection, edit.meta)
         self._connection.execute("COMMIT")
-        return change
+        return True
 
 
 def now() -> str:

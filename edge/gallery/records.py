@@ -171,7 +171,8 @@ class Changes:
 class Change:
     """A committed change as the journal shows it; ``seq`` is its number, ``created_at`` in UTC.
 
-    ``undone_by`` is the change that took it back, where one did.
+    ``undone_by`` is the change that took it back, where one did; ``undoable`` is false for undo and
+    redo themselves and for what begins a history, such as a build.
     """
 
     seq: int
@@ -179,6 +180,7 @@ class Change:
     created_at: str
     summary: str
     undone_by: int | None
+    undoable: bool
 
     def to_json(self) -> dict[str, object]:
         """For machines: all fields."""

@@ -31,7 +31,8 @@ class Replacement:
         Raises GalleryError when the target is no gallery or in use; then it is as it was.
         """
         with GalleryStore.open(self.path, check_tail=False) as store:
-            new = Mark(store.gallery_id, store.last_seq, "built")
+            history = store.history()
+            new = Mark(store.gallery_id, store.last_seq, history[-1].summary if history else "made")
         try:
             sync_file(self.path)
             sqlite.take_over(self.target)

@@ -49,7 +49,7 @@ class GalleryStore(GalleryReader):
         """An empty gallery for vectors of length ``dim`` from the tower with this fingerprint.
 
         ``unpublished``: at a temporary name of ``edge.gallery.replace.replacing``, quicker, because
-        nothing need be on disk before that publishes it.
+        nothing need be on disk before that publishes it, and no change need be undone.
         """
         meta = Meta(secrets.token_hex(4), tower, dim, precision, now(), 0, 0, 0)
         make = opening.create_unpublished if unpublished else opening.create
@@ -167,6 +167,13 @@ class GalleryStore(GalleryReader):
         undoing, target = found
         self._revert("redo", undoing, {undoing.seq: True, target.seq: False})
         return target
+
+    def begin_history(self, kind: str, summary: str) -> None:
+        """Forget all changes so far; history begins with this one, which undo does not take back.
+
+        For a gallery that was built from something else: no part of that is to be undone.
+        """
+        self._ledger.begin_history(kind, summary)
 
     def compact(self) -> int:
         """Give the space of removed rows back to the disk; the number of bytes.

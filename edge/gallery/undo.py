@@ -10,13 +10,11 @@ from collections.abc import Sequence
 
 from edge.gallery.records import Change
 
-_NOT_UNDONE = ("undo", "redo", "repair")
-
 
 def to_undo(history: Sequence[Change]) -> Change | None:
     """The last change that still stands; ``history`` is oldest first."""
     for change in reversed(history):
-        if change.kind not in _NOT_UNDONE and change.undone_by is None:
+        if change.undoable and change.undone_by is None:
             return change
     return None
 

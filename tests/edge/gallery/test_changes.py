@@ -174,6 +174,33 @@ def test_all_enrolments_can_be_undone_down_to_nothing(small: Path) -> None:
             store.undo()
 
 
+def test_what_was_built_is_not_undone_in_parts(small: Path) -> None:
+    with writing(small) as store:
+        store.remove_references([4])
+        store.begin_history("build", "3 SKUs")
+        (change,) = store.history()
+        assert (change.kind, change.summary, change.undoable) == ("build", "3 SKUs", False)
+        with pytest.raises(GalleryError, match="nothing to undo"):
+            store.undo()
+        before = state(store.snapshot())
+        CHANGES["merge"](store)
+        assert store.undo().kind == "merge"
+        assert state(store.snapshot()) == before
+        assert store.changes_since(change.seq - 1) is not None
+        assert store.changes_since(change.seq - 2) is None
+    assert verify_gallery(small).ok
+
+
+def test_an_unpublished_gallery_keeps_no_journal(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with GalleryStore.create(path, tower="t", dim=8, precision="fp32", unpublished=True) as store:
+        store.add_skus([Sku("a"), Sku("b")])
+        store.merge("a", "b")
+        assert store.history() == ()
+        assert [sku.sku_id for sku in store.skus()] == ["b"]
+        assert list(store.structural_problems()) == []
+
+
 def test_several_writes_are_one_change(small: Path, unit, new_reference) -> None:
     with writing(small) as store:
         before = state(store.snapshot())
@@ -297,9 +324,12 @@ def test_a_reader_that_follows_from_any_state_has_the_latest(
 ) -> None:
     path = tmp_path_factory.mktemp("follow") / "gallery.db"
     vectors = unit(8, 8, 2)
-    with GalleryStore.create(
-        path, tower="0123456789abcdef", dim=8, precision="fp32", unpublished=True
-    ) as store:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        GalleryStore.create(path, tower="0123456789abcdef", dim=8, precision="fp32") as store,
+    ):
+        patch.setattr("os.fsync", lambda _: None)  # not what is tested, and slow
+        store._connection.execute("PRAGMA synchronous = OFF")
         states = {store.last_seq: state(store.snapshot())}
         vector_of: dict[int, bytes] = {}
         for step in steps:
