@@ -129,7 +129,8 @@ class Matches:
 
     ``sku_id`` is None where unknown; ``category`` is the deepest path that is certain enough (empty
     when none); ``similarity`` and ``margin`` (best minus best other SKU) are ``(N,) float32`` cosine;
-    ``probability (N,) float32`` is NaN until calibrated; ``top`` holds the best k SKUs.
+    ``probability (N,) float32`` is that of the answer given (SKU or category), of the best SKU where
+    there is none, and NaN until calibrated; ``top`` holds the best k SKUs.
     """
 
     sku_id: tuple[str | None, ...]

@@ -45,37 +45,47 @@ def gather(
     real = owner >= 0
     last = np.where(real, similarity, np.inf).min(axis=1)
     bound = np.where(np.isfinite(last), last, LOWEST).astype(np.float32)
-    # equal SKUs become neighbours, each run in descending order of similarity
-    order = np.argsort(owner, axis=1, kind="stable")
+    # equal SKUs become neighbours, each run in descending order of similarity; 16 bits sort fastest
+    keys = owner.astype(np.int16) if len(views_of_sku) <= np.iinfo(np.int16).max else owner
+    order = np.argsort(keys, axis=1, kind="stable")
     sku = np.take_along_axis(owner, order, axis=1)
     value = np.take_along_axis(similarity, order, axis=1)
     head = sku >= 0
     head[:, 1:] &= sku[:, 1:] != sku[:, :-1]
-    score = value if views == 1 else _means(sku, value, head, bound, views_of_sku, views)
-    score = np.where(head, score, np.float32(-np.inf))
-    place = np.argsort(-score, axis=1, kind="stable")
-    score = np.take_along_axis(score, place, axis=1)
-    sku = np.take_along_axis(np.where(head, sku, -1), place, axis=1)
-    most = max(1, int(head.sum(axis=1).max(initial=0)))
-    return Evidence(sku[:, :most], score[:, :most], bound)
+    row, column = np.nonzero(head)
+    score = value[row, column]
+    if views > 1:
+        score = _means(sku, value, (row, column), bound, views_of_sku, views)
+    place = np.cumsum(head, axis=1)[row, column] - 1
+    most = max(1, int(place.max(initial=0)) + 1)
+    found = np.full((len(owner), most), -1, np.int64)
+    evidence = np.full((len(owner), most), -np.inf, np.float32)
+    found[row, place] = sku[row, column]
+    evidence[row, place] = score
+    best_first = np.argsort(-evidence, axis=1, kind="stable")
+    return Evidence(
+        np.take_along_axis(found, best_first, axis=1),
+        np.take_along_axis(evidence, best_first, axis=1),
+        bound,
+    )
 
 
 def _means(
     sku: I64,
     value: F32,
-    head: npt.NDArray[np.bool_],
+    heads: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
     bound: F32,
     views_of_sku: npt.NDArray[np.integer],
     views: int,
 ) -> F32:
-    """At each head of a run, the mean of its first ``views`` values; other places mean nothing."""
-    wanted = np.where(head, np.minimum(views_of_sku[sku], views), 1)
-    total = value.astype(np.float64)
+    """The mean ``(H,)`` of the first ``views`` values of each run that begins at a head."""
+    row, column = heads
+    own = sku[row, column]
+    wanted = np.minimum(views_of_sku[own], views)
+    total = value[row, column].astype(np.float64)
+    width = sku.shape[1]
     for step in range(1, views):
-        later = np.broadcast_to(bound[:, None], value.shape).copy()
-        width = value.shape[1] - step
-        if width > 0:
-            same = sku[:, step:] == sku[:, :width]
-            later[:, :width][same] = value[:, step:][same]
-        total += np.where(wanted > step, later, 0.0)
-    return (total / wanted).astype(np.float32)
+        later = np.minimum(column + step, width - 1)
+        same = (column + step < width) & (sku[row, later] == own)
+        total += np.where(wanted > step, np.where(same, value[row, later], bound[row]), 0.0)
+    return np.asarray(total / wanted, np.float32)

@@ -56,6 +56,7 @@ class Matcher:
         self._categories = tuple(categories)
         self._reference_ids = reference_ids
         self._reference_sku = reference_sku
+        self._sku_by_id = _table(reference_ids, reference_sku)
         self._point = operating_point
         self._top_k = top_k
         self._views = np.bincount(reference_sku, minlength=len(self._sku_ids))
@@ -118,11 +119,17 @@ class Matcher:
         return evidence, self._hierarchy.margins(evidence)
 
     def _sku_of(self, ids: I64) -> I64:
-        at = np.searchsorted(self._reference_ids, ids)
-        at[at == len(self._reference_ids)] = 0
-        if not len(self._reference_ids) or np.any(self._reference_ids[at] != ids):
+        if self._sku_by_id is not None:
+            known = ids < len(self._sku_by_id)
+            sku = self._sku_by_id[np.where(known, ids, 0)]
+            missing = ~known | (sku < 0)
+        else:
+            at = np.searchsorted(self._reference_ids, ids)
+            at[at == len(self._reference_ids)] = 0
+            sku, missing = self._reference_sku[at], self._reference_ids[at] != ids
+        if np.any(missing):
             raise GalleryError("the index holds a reference that the gallery does not: rebuild it")
-        return self._reference_sku[at].astype(np.int64)
+        return sku.astype(np.int64)
 
     def _cut_categories(self, sku: I64, level: I64) -> tuple[tuple[str, ...], ...]:
         depth = self._hierarchy.depth
@@ -166,6 +173,16 @@ class Matcher:
             )
             for skus, values in rows
         )
+
+
+def _table(reference_ids: I64, reference_sku: I32) -> I32 | None:
+    """The SKU index by reference id, -1 where there is none; None where that would be mostly holes."""
+    size = int(reference_ids[-1]) + 1 if len(reference_ids) else 1
+    if size > 8 * len(reference_ids) + 1024:
+        return None
+    table = np.full(size, -1, np.int32)
+    table[reference_ids] = reference_sku
+    return table
 
 
 def _answers(

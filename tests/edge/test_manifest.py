@@ -99,3 +99,62 @@ def test_defaults_are_those_of_a_shelf() -> None:
     assert ScalePolicy().mode == "auto"
     assert detector_spec().max_det >= 1000
     assert preprocessing().interpolation == "bilinear"
+
+
+def _calibrated(**changes: Any) -> dict[str, Any]:
+    model = {
+        "bias": -5.0,
+        "similarity": 8.0,
+        "margin": 3.0,
+        "similarity_range": [0.1, 0.9],
+        "margin_range": [0.0, 0.5],
+    }
+    answer = {
+        "model": {**model, **changes.pop("model", {})},
+        "accept": 0.9,
+        "min_similarity": 0.4,
+        "target": 0.95,
+        "answers": 100,
+        "right": 99,
+        "precision_low": 0.953,
+    }
+    never = {**answer, "accept": None}
+    return {
+        "similarity": 0.4,
+        "views": 3,
+        "measured": "for a test",
+        "calibration": {"sku": {**answer, **changes}, "levels": [never]},
+    }
+
+
+def test_a_calibrated_operating_point_survives_being_written(data: dict[str, Any]) -> None:
+    data["decision"]["fp32"] = _calibrated()
+    manifest = Manifest.model_validate(data)
+    again = Manifest.model_validate_json(manifest.model_dump_json())
+    assert again == manifest
+    assert again.decision["fp32"].views == 3
+    assert again.decision["fp32"].calibration is not None
+
+
+def test_an_operating_point_of_before_calibration_still_loads(data: dict[str, Any]) -> None:
+    data["decision"]["fp32"] = {
+        "similarity": 0.6, "margin": 0.01, "category_similarity": None, "measured": "once"
+    }  # fmt: skip
+    point = Manifest.model_validate(data).decision["fp32"]
+    assert (point.views, point.calibration) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accept": 1.2}, "accept"),
+        ({"model": {"margin": -1.0}}, "model.margin"),
+        ({"model": {"margin_range": [0.5, 0.0]}}, "margin_range must not decrease"),
+    ],
+)
+def test_a_calibration_that_makes_no_sense_is_refused(
+    data: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    data["decision"]["fp32"] = _calibrated(**changes)
+    with pytest.raises(ValidationError, match=message):
+        Manifest.model_validate(data)

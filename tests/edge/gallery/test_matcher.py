@@ -112,9 +112,17 @@ def test_no_query_no_match() -> None:
     assert len(_matcher(_point()).match(none)) == 0
 
 
-def test_a_reference_that_is_not_enrolled_is_an_error() -> None:
+@pytest.mark.parametrize("missing", [12, 41, 10**12])
+@pytest.mark.parametrize("far", [50, 10**9], ids=["dense", "sparse"])
+def test_a_reference_that_is_not_enrolled_is_an_error(missing: int, far: int) -> None:
+    ids = np.array([10, 11, 20, 30, 40, far])
+    owner = np.array([0, 0, 1, 2, 3, 3], np.int32)
+    matcher = Matcher(
+        ("milk", "cream", "soap", "plain"), (MILK, CREAM, SOAP, ()), ids, owner, _point()
+    )
+    assert matcher.match(_neighbors((far, 0.9), (10, 0.1))).sku_id == ("plain",)
     with pytest.raises(GalleryError, match="rebuild"):
-        _matcher(_point()).match(_neighbors((12, 0.9)))
+        matcher.match(_neighbors((missing, 0.9)))
 
 
 def test_neighbours_are_enough_for_five_skus_and_bounded() -> None:
