@@ -95,6 +95,11 @@ class RtspServer:
                 self._process.stdout.close()
             self._process = None
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def url(self, mount: str, login: str = "") -> str:
         """The address of a mount."""
         return f"rtsp://{login}{'@' if login else ''}127.0.0.1:{self.port}{mount}"
@@ -184,12 +189,17 @@ def kill_hard(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python program of its own that can import the packages here."""
+@contextlib.contextmanager
+def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python program of its own that can import the packages here; killed at the end."""
     root = str(Path(__file__).resolve().parents[1])
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -112,8 +112,10 @@ class CaptureProcess:
         """Stop for good: the process has ended and its memory is gone when this returns (< 2 s)."""
         self.ask_to_stop()
         if self._process is not None:
+            # from when it was asked, so that many that hang take no longer than one
+            left_s = min(_STOP_S, self._asked_s + _STOP_S - self._clock.seconds())
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_S)
+                self._process.wait(max(0.0, left_s))
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_S)

@@ -216,6 +216,20 @@ def test_a_stop_takes_less_than_two_seconds_even_of_a_hanging_process(
     assert capture.poll().state == CameraState.CLOSED
 
 
+def test_many_that_hang_take_no_longer_to_stop_than_one(opened: Open, clip: Path) -> None:
+    captures = [opened(clip, id=f"c{number}") for number in range(3)]
+    for capture in captures:
+        health = wait_for(capture, lambda h: h.pid is not None)
+        assert health.pid is not None
+        os.kill(health.pid, signal.SIGSTOP)
+    begun_s = time.monotonic()
+    for capture in captures:
+        capture.ask_to_stop()
+    for capture in captures:
+        capture.stop()
+    assert time.monotonic() - begun_s < 2
+
+
 def test_children_die_with_their_parent(clip: Path, tmp_path: Path) -> None:
     code = (
         "import sys, time\n"

@@ -7,16 +7,18 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.camera.mapping import HEADER_BYTES
+from edge.camera.mapping import HEADER_BYTES, Mapping
 from edge.camera.segment import Segment
 from edge.camera.shared_frame import FrameReader, FrameWriter
 from edge.errors import CameraError
+from edge.types import U8
 from tests.streams import kill_hard, python
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -120,6 +122,67 @@ def test_readers_see_the_last_whole_frame_whatever_writers_die_of(
                 frame = reader.latest()
                 assert (frame.index if frame else 0) == last
                 assert frame is None or (frame.image == value).all()
+    finally:
+        segment.close()
+
+
+class Racing:
+    """What a reader reads, between whose accesses a writer makes some of its steps."""
+
+    def __init__(self, mapping: Mapping, writer: FrameWriter, schedule: list[int]) -> None:
+        self.words = mapping.words
+        self.view = mapping.pixels
+        self.committed = 0
+        self._steps = self._write(writer)
+        self._schedule = iter(schedule)
+
+    def __getitem__(self, at: Any) -> Any:
+        self._race()
+        return self.words[at]
+
+    def pixels(self, buffer: int, height: int, width: int) -> U8:
+        self._race()
+        return self.view(buffer, height, width)
+
+    def _race(self) -> None:
+        for _ in range(next(self._schedule, 0)):
+            next(self._steps)
+
+    def _write(self, writer: FrameWriter) -> Iterator[None]:
+        for number in range(1, 1000):
+            view = writer.begin(4, 4 + number % 2)
+            yield
+            view[:2] = number
+            yield
+            view[2:] = number
+            yield
+            writer.commit(captured_ns=1000 + number, captured_at=NOON)
+            self.committed = number
+            yield
+
+
+@given(schedule=st.lists(st.integers(0, 9), max_size=60), head_start=st.integers(0, 12))
+@settings(max_examples=300, deadline=None)
+def test_no_interleaving_of_writer_and_reader_tears_a_frame(
+    tmp_path_factory: pytest.TempPathFactory, schedule: list[int], head_start: int
+) -> None:
+    segment = Segment("i", directory=tmp_path_factory.getbasetemp(), capacity_pixels=100)
+    try:
+        reader = FrameReader(segment.path)
+        racing = Racing(reader.mapping, FrameWriter(segment.path), [head_start, *schedule])
+        reader.mapping.words = racing  # type: ignore[assignment]
+        reader.mapping.pixels = racing.pixels  # type: ignore[method-assign]
+        before = 0
+        for _ in range(4):
+            frame = reader.latest(newer_than=before)
+            if frame is not None:
+                assert before < frame.index <= racing.committed
+                assert (frame.image == frame.index).all()
+                assert frame.image.shape == (4, 4 + frame.index % 2, 3)
+                assert frame.captured_ns == 1000 + frame.index
+                before = frame.index
+        quiet = reader.latest()
+        assert (quiet.index if quiet else 0) == racing.committed
     finally:
         segment.close()
 
