@@ -1,17 +1,15 @@
-"""The base of a gallery's search: chosen, built, kept in its cache, loaded, extended."""
+"""The base of a gallery's search: chosen, built, kept in its cache, loaded."""
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge.atomic import make_folder
-from edge.errors import GalleryError, OutputError
+from edge.errors import OutputError
 from edge.gallery import cache, graph, recall, stored
 from edge.gallery.exact import ExactIndex
 from edge.gallery.hnsw import HnswIndex, Parts
@@ -22,8 +20,6 @@ from edge.types import F32, I64
 MIN_RECALL = 0.95
 """``ann_recall@1`` below which a graph is not used while exact search is bearable."""
 EXACT_BEARABLE = 200_000
-MAX_DEAD = 0.3
-"""Share of dead nodes from which a graph is built anew instead of extended."""
 
 _log = logging.getLogger("edge.gallery")
 
@@ -54,25 +50,7 @@ def make_base(
         _log.warning("hnswlib is not installed: %d references are searched exactly", len(ids))
         return ExactIndex(ids, vectors, kind="exact (hnswlib missing)")
     note = f"graph built: {reason}" if reason else "graph built"
-    return _proved(HnswIndex.build(ids, vectors, note=note), ids, vectors, keep)
-
-
-def extend(base: Base, ids: I64, vectors: F32, *, threshold: int, keep: Keep | None = None) -> Base:
-    """An index of ``ids`` that spends time only on what ``base`` does not have; ``base`` stays."""
-    if isinstance(base, ExactIndex) or len(ids) <= threshold:
-        return make_base(ids, vectors, threshold=threshold, keep=keep)
-    parts = base.parts
-    nodes, rows, dead = parts.nodes.updated(ids, vector_digests(vectors))
-    if len(parts.graph) - parts.graph.alive + len(dead) > MAX_DEAD * len(nodes):
-        return make_base(ids, vectors, threshold=threshold, keep=keep)
-    points = _copy(parts.graph, len(rows), keep)
-    points.add(parts.projection(vectors[rows]))
-    points.forget(dead)
-    old = parts.vectors.take(np.arange(len(parts.nodes)))
-    source = InMemory(np.concatenate([old, vectors[rows]]))
-    note = f"graph extended by {len(rows)} references"
-    made = HnswIndex(Parts(points, parts.projection, nodes, source), ef=base.ef, note=note)
-    return _proved(made, ids, vectors, keep)
+    return prove(HnswIndex.build(ids, vectors, note=note), ids, vectors, keep)
 
 
 def load_base(ids: I64, vectors: F32, keep: Keep) -> HnswIndex:
@@ -105,7 +83,8 @@ def rows_in(nodes: Nodes, ids: I64, digest: U64) -> tuple[I64, Bools]:
     return rows, same
 
 
-def _proved(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
+def prove(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
+    """``made`` with the smallest beam that is good enough, kept; exact search where it is no good."""
     found = recall.choose_beam(made)
     made = HnswIndex(made.parts, ef=found.ef, note=made.note)
     if found.at_1 < MIN_RECALL and len(ids) <= EXACT_BEARABLE:
@@ -129,14 +108,3 @@ def _keep(made: HnswIndex, keep: Keep, found: recall.Recall) -> None:
                 _log.info("the HNSW graph %s is being written by another process", keep.index)
     except OutputError as error:
         _log.warning("the HNSW graph is not kept, and will be built again: %s", error)
-
-
-def _copy(old: graph.Graph, room: int, keep: Keep | None) -> graph.Graph:
-    folder = keep.index.parent if keep and os.access(keep.index.parent, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix=".hnsw-copy-", dir=folder) as place:
-        path = Path(place) / "graph"
-        old.save(path)
-        if not path.exists() or path.stat().st_size != old.file_bytes:
-            raise GalleryError(f"{place}: no room for a copy of the HNSW graph")
-        deleted = len(old) - old.alive
-        return graph.Graph.load(path, old.dim, len(old), deleted=deleted, room=room)

@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,6 +31,7 @@ FORMAT = 2
 _LAYOUT = (
     f"{sys.byteorder}-{sys.maxsize.bit_length() + 1}"  # hnswlib writes the machine's own words
 )
+_COPY_S = 3600  # longer than any copy of a graph takes
 ROLES = ("hnsw", "nodes", "vectors")
 """Endings of the files that a header may name."""
 
@@ -183,6 +186,9 @@ def clean(index: Path) -> list[str]:
     stale += index.parent.glob(f".{header_path(index).name}.*.tmp")
     for path in stale:
         path.unlink(missing_ok=True)
+    for folder in index.parent.glob(".hnsw-copy-*"):
+        if time.time() - folder.stat().st_mtime > _COPY_S:
+            shutil.rmtree(folder, ignore_errors=True)
     return sorted(path.name for path in stale)
 
 

@@ -62,13 +62,18 @@ class HnswIndex:
         """The references, in no particular order."""
         return self.parts.nodes.ids
 
+    @property
+    def dim(self) -> int:
+        """The length of the vectors."""
+        return len(self.parts.projection.mean)
+
     def search(self, vectors: F32, k: int) -> Neighbors:
         """See ``edge.gallery.index.Index``."""
         return self.search_at(vectors, k, self.ef)
 
     def search_at(self, vectors: F32, k: int, ef: int) -> Neighbors:
         """``search`` with another beam."""
-        queries, usable = unit_queries(vectors, len(self.parts.projection.mean))
+        queries, usable = unit_queries(vectors, self.dim)
         beam = min(max(ef, 2 * k), max(len(self.parts.nodes), 1))
         found = np.full((len(queries), beam), -1, np.int64)
         similarity = np.full(found.shape, -np.inf, np.float32)

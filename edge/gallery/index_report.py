@@ -56,11 +56,11 @@ def report_index(gallery: Path, *, threshold: int = EXACT_UP_TO) -> IndexReport:
     """Check every byte of the gallery's kept index and say what it is; never raises for damage."""
     try:
         with GalleryStore.open(gallery) as store:
-            changes, last_seq = len(store.vectors()), store.last_seq
+            count, last_seq = store.reference_count, store.last_seq
             origin = cache.Origin(store.gallery_id, store.tower, store.dim)
     except GalleryError as error:
         return IndexReport("none", str(error))
-    if changes <= threshold:
+    if count <= threshold:
         return IndexReport("exact")
     reason = ""
     for place in index_places(gallery):

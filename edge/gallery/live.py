@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import EdgeError, GalleryError
-from edge.gallery.base import extend
+from edge.gallery.compaction import extend
 from edge.gallery.gallery import Gallery
 from edge.gallery.index import EXACT_UP_TO
 from edge.gallery.opened import Identity, is_due, open_state
@@ -130,13 +130,7 @@ class LiveGallery:
 
     def _compact(self, identity: Identity, state: GalleryState) -> None:
         try:
-            base = extend(
-                state.base,
-                state.ids,
-                state.vectors(),
-                threshold=self._threshold,
-                keep=identity.keep(state.last_seq),
-            )
+            base = extend(state, threshold=self._threshold, keep=identity.keep(state.last_seq))
         except (EdgeError, MemoryError, OSError, RuntimeError) as error:
             # the old base with its exact delta still gives right answers, only slower
             _log.warning("%s: its index was not extended: %s", self._path, error)

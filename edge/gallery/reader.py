@@ -45,6 +45,11 @@ class GalleryReader:
         """The last change's sequence number."""
         return self._ledger.meta().last_seq
 
+    @property
+    def reference_count(self) -> int:
+        """The number of references."""
+        return self._ledger.meta().reference_count
+
     def skus(self) -> tuple[Sku, ...]:
         """All products, sorted by id."""
         with self._ledger.reading() as meta:
@@ -83,6 +88,15 @@ class GalleryReader:
         with self._ledger.reading() as meta:
             skus = self.skus()
             return Snapshot(meta.version, meta.last_seq, skus, self._vectors(meta, skus))
+
+    def blocks(self, size: int, *, after: int = -1) -> Iterator[ReferenceSet]:
+        """All vectors of one committed state in blocks of ``size`` references, each row verified.
+
+        For galleries that are too large for ``snapshot``. Only those with ids above ``after``; from
+        the beginning on, the end also finds whether any is missing. ``sku_index`` is into ``skus``.
+        """
+        with self._ledger.reading() as meta:
+            yield from self._blocks(meta, self.skus(), size, after)
 
     def changes_since(self, seq: int) -> Changes | None:
         """What differs between the state after change ``seq`` and the latest, vectors verified.
@@ -138,31 +152,47 @@ class GalleryReader:
         self.close()
 
     def _vectors(self, meta: Meta, skus: tuple[Sku, ...]) -> ReferenceSet:
-        index_of = {sku.sku_id: i for i, sku in enumerate(skus)}
         n = meta.reference_count
         ids, sku_index = np.zeros(n, np.int64), np.zeros(n, np.int32)
         vectors = np.zeros((n, self.dim), np.float32)
         digest = hashlib.sha256()
-        checksums: list[bytes] = []
-        cursor = self._connection.execute(
-            f'SELECT {rows.REFERENCE_COLUMNS} FROM "references" ORDER BY id'
-        )
-        for row in cursor:
-            what = f"{self.path}: reference {row[0]}"
-            reference_id, sku_id, blob, *_ = rows.verify(row, what)
-            if sku_id not in index_of:
-                raise GalleryError(f"{what}: its SKU {sku_id!r} is missing")
-            count = len(checksums)
-            if count < n:
-                ids[count], sku_index[count] = reference_id, index_of[sku_id]
-                vectors[count] = rows.to_vector(blob, self.dim, what)
-            digest.update(row[-1])
-            checksums.append(row[-1])
-        total = rows.plus(rows.NOTHING, *checksums)
-        self._check_whole("references", len(checksums), n, total, meta.reference_sum)
-        if np.any(np.diff(ids) <= 0):
-            raise GalleryError(f"{self.path}: damaged gallery: references out of order")
+        at = 0
+        for block in self._blocks(meta, skus, 4096, -1):
+            place = slice(at, at := at + len(block))
+            ids[place], sku_index[place] = block.ids, block.sku_index
+            vectors[place] = block.vectors
+            digest.update(block.digest.encode())
         return ReferenceSet(ids, sku_index, vectors, digest.hexdigest())
+
+    def _blocks(
+        self, meta: Meta, skus: tuple[Sku, ...], size: int, after: int
+    ) -> Iterator[ReferenceSet]:
+        index_of = {sku.sku_id: i for i, sku in enumerate(skus)}
+        count, total, last = 0, rows.NOTHING, after
+        cursor = self._connection.execute(
+            f'SELECT {rows.REFERENCE_COLUMNS} FROM "references" WHERE id > ? ORDER BY id', (after,)
+        )
+        while found := cursor.fetchmany(size):
+            ids, sku_index = np.zeros(len(found), np.int64), np.zeros(len(found), np.int32)
+            vectors = np.zeros((len(found), self.dim), np.float32)
+            digest = hashlib.sha256()
+            for at, row in enumerate(found):
+                what = f"{self.path}: reference {row[0]}"
+                reference_id, sku_id, blob, *_ = rows.verify(row, what)
+                if sku_id not in index_of:
+                    raise GalleryError(f"{what}: its SKU {sku_id!r} is missing")
+                ids[at], sku_index[at] = reference_id, index_of[sku_id]
+                vectors[at] = rows.to_vector(blob, self.dim, what)
+                digest.update(row[-1])
+            if ids[0] <= last or np.any(np.diff(ids) <= 0):
+                raise GalleryError(f"{self.path}: damaged gallery: references out of order")
+            count, last = count + len(found), int(ids[-1])
+            total = rows.plus(total, *(row[-1] for row in found))
+            if after < 0 and count > meta.reference_count:
+                break  # more than there should be: no need to read them all
+            yield ReferenceSet(ids, sku_index, vectors, digest.hexdigest())
+        if after < 0:
+            self._check_whole("references", count, meta.reference_count, total, meta.reference_sum)
 
     def _check_whole(
         self, what: str, found: int, expected: int, total: bytes, expected_total: bytes

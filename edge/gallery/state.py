@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GalleryError
-from edge.gallery.base import Base, rows_in
+from edge.gallery.base import Base
 from edge.gallery.exact import ExactIndex
 from edge.gallery.hnsw import HnswIndex
 from edge.gallery.index import Index
 from edge.gallery.layered import LayeredIndex
-from edge.gallery.nodes import vector_digests
-from edge.gallery.records import Changes, Sku, Snapshot
+from edge.gallery.nodes import U64, vector_digests
+from edge.gallery.records import Changes, ReferenceSet, Sku, Snapshot
 from edge.types import F32, I32, I64
 
 
@@ -42,18 +42,50 @@ class GalleryState:
     @classmethod
     def of(cls, snapshot: Snapshot, base: Base) -> GalleryState:
         """A state read from the file, searched by a base that may be of another one."""
-        references = snapshot.references
-        gone, new = _difference(base, references.ids, references.vectors)
+        return cls.read(
+            snapshot.version, snapshot.last_seq, snapshot.skus, [snapshot.references], base
+        )
+
+    @classmethod
+    def read(
+        cls,
+        version: str,
+        last_seq: int,
+        skus: Sequence[Sku],
+        blocks: Iterable[ReferenceSet],
+        base: Base,
+    ) -> GalleryState:
+        """As ``of``, from references in blocks by ascending id: only what the base lacks is kept."""
+        order = np.argsort(base.ids, kind="stable")
+        have = base.ids[order]
+        theirs = (
+            base.parts.nodes.reference_digests()[order] if isinstance(base, HnswIndex) else None
+        )
+        valid = np.zeros(len(have), bool)
+        ids, sku_index, new_ids, new_vectors = [], [], [], []
+        for block in blocks:
+            known = np.zeros(len(block), bool)
+            if len(have) and len(block):
+                at = np.minimum(np.searchsorted(have, block.ids), len(have) - 1)
+                known = have[at] == block.ids
+                if theirs is not None:
+                    known &= theirs[at] == vector_digests(block.vectors)
+                valid[at[known]] = True
+            ids.append(block.ids)
+            sku_index.append(block.sku_index)
+            new_ids.append(block.ids[~known])
+            new_vectors.append(block.vectors[~known])
+        dim = base.vectors.shape[1] if isinstance(base, ExactIndex) else base.dim
         return cls(
-            version=snapshot.version,
-            last_seq=snapshot.last_seq,
-            skus={sku.sku_id: sku for sku in snapshot.skus},
-            ids=references.ids,
-            sku_index=references.sku_index,
+            version=version,
+            last_seq=last_seq,
+            skus={sku.sku_id: sku for sku in skus},
+            ids=np.concatenate([np.zeros(0, np.int64), *ids]),
+            sku_index=np.concatenate([np.zeros(0, np.int32), *sku_index]),
             base=base,
-            gone=gone,
-            delta_ids=references.ids[new],
-            delta_vectors=references.vectors[new],
+            gone=have[~valid],
+            delta_ids=np.concatenate([np.zeros(0, np.int64), *new_ids]),
+            delta_vectors=np.concatenate([np.zeros((0, dim), np.float32), *new_vectors]),
         )
 
     @property
@@ -77,12 +109,26 @@ class GalleryState:
         if isinstance(self.base, ExactIndex):
             out[~new] = self.base.vectors[np.searchsorted(self.base.ids, old)]
         else:
-            nodes = self.base.parts.nodes
-            order = np.argsort(nodes.ids, kind="stable")
-            node = np.repeat(np.arange(len(nodes)), np.diff(nodes.start))[order]
-            at = np.searchsorted(nodes.ids[order], old)
+            node, at = self._in_base(self.base, old)
             out[~new] = self.base.parts.vectors.take(node[at])
         return out
+
+    def digests(self, base: HnswIndex) -> U64:
+        """The digest ``(R,)`` of each of ``ids``; ``base`` is the state's own."""
+        out = np.empty(len(self.ids), np.uint64)
+        new = _among(self.ids, self.delta_ids)
+        out[new] = vector_digests(self.delta_vectors)
+        node, at = self._in_base(base, self.ids[~new])
+        out[~new] = base.parts.nodes.digest[node[at]]
+        return out
+
+    @staticmethod
+    def _in_base(base: HnswIndex, ids: I64) -> tuple[I64, I64]:
+        """The node of each reference of the base, by id, and where ``ids`` are among them."""
+        nodes = base.parts.nodes
+        order = np.argsort(nodes.ids, kind="stable")
+        node = np.repeat(np.arange(len(nodes)), np.diff(nodes.start))[order]
+        return node, np.searchsorted(nodes.ids[order], ids)
 
     def after(self, changes: Changes) -> GalleryState:
         """The state that ``changes`` lead to; GalleryError when they do not follow from this one."""
@@ -146,15 +192,6 @@ class GalleryState:
         skus = {sku_id: known[sku_id] for sku_id in sorted(known)}
         place = {sku_id: at for at, sku_id in enumerate(skus)}
         return skus, np.array([place.get(sku_id, -1) for sku_id in self.skus], np.int32)
-
-
-def _difference(base: Base, ids: I64, vectors: F32) -> tuple[I64, npt.NDArray[np.bool_]]:
-    """The ids of ``base`` that are not in ``ids`` with the same vector, and the rows it lacks."""
-    if isinstance(base, HnswIndex):
-        _, same = rows_in(base.parts.nodes, ids, vector_digests(vectors))
-        return np.sort(base.ids[~same]), ~_among(ids, np.sort(base.ids[same]))
-    same = _among(base.ids, ids)
-    return base.ids[~same], ~_among(ids, base.ids)
 
 
 def _among(ids: I64, sorted_ids: I64) -> npt.NDArray[np.bool_]:

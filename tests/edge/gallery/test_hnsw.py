@@ -10,15 +10,18 @@ import pytest
 pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
 
 from edge.errors import GalleryError
+from edge.gallery import cache, recall
 from edge.gallery import graph as graphs
-from edge.gallery import recall
-from edge.gallery.base import extend, make_base
+from edge.gallery.base import Keep, make_base
+from edge.gallery.compaction import extend
 from edge.gallery.exact import ExactIndex
 from edge.gallery.graph import Graph
 from edge.gallery.hnsw import HnswIndex, Parts
 from edge.gallery.nodes import Nodes, vector_digests
 from edge.gallery.projection import Projection
+from edge.gallery.records import ReferenceSet, Snapshot
 from edge.gallery.sources import OnDisk
+from edge.gallery.state import GalleryState
 from edge.types import F32, I64
 
 N, DIM, K = 1500, 96, 10
@@ -165,11 +168,23 @@ def test_measured_recall_is_that_of_exact_search(clustered: F32, ids: I64) -> No
     assert found.at_1 == pytest.approx(agree, abs=0.02)
 
 
-def test_extending_adds_removes_and_leaves_the_old_index_alone(clustered: F32, ids: I64) -> None:
+def state_of(base, ids: I64, vectors: F32) -> GalleryState:
+    references = ReferenceSet(ids, np.zeros(len(ids), np.int32), vectors, "")
+    return GalleryState.of(Snapshot("1-g", 1, (), references), base)
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Keep:
+    return Keep(cache.graph_path(tmp_path / "g.db"), cache.Origin("g", "t", DIM), 1)
+
+
+def test_extending_adds_removes_and_leaves_the_old_index_alone(
+    clustered: F32, ids: I64, keep: Keep
+) -> None:
     old = make_base(ids[:1200], clustered[:1200], threshold=100)
     before = old.search(clustered[:50], K)
     stays = np.arange(100, N)
-    made = extend(old, ids[stays], clustered[stays], threshold=100)
+    made = extend(state_of(old, ids[stays], clustered[stays]), threshold=100, keep=keep)
     assert made.note == "graph extended by 300 references"
     assert len(made) == 1400
     exact = ExactIndex(ids[stays], clustered[stays]).search(clustered, 1)
@@ -179,9 +194,10 @@ def test_extending_adds_removes_and_leaves_the_old_index_alone(clustered: F32, i
     np.testing.assert_array_equal(old.search(clustered[:50], K).reference_id, before.reference_id)
 
 
-def test_many_dead_nodes_are_a_reason_to_build_anew(clustered: F32, ids: I64) -> None:
+def test_many_dead_nodes_are_a_reason_to_build_anew(clustered: F32, ids: I64, keep: Keep) -> None:
     old = make_base(ids, clustered, threshold=100)
-    assert extend(old, ids[600:], clustered[600:], threshold=100).note == "graph built"
+    state = state_of(old, ids[600:], clustered[600:])
+    assert extend(state, threshold=100, keep=keep).note == "graph built"
 
 
 def test_nodes_keep_their_numbers(clustered: F32) -> None:

@@ -23,11 +23,15 @@ TOWER = "0123456789abcdef"
 DIM = 8
 
 
-@pytest.fixture(params=["exact", "hnsw"])
-def threshold(request: pytest.FixtureRequest) -> int:
-    if request.param == "hnsw":
-        pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
-    return {"exact": 10_000, "hnsw": 5}[request.param]
+@pytest.fixture(params=["exact", "hnsw", "on disk"])
+def threshold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    if request.param == "exact":
+        return 10_000
+    pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
+    if request.param == "on disk":
+        monkeypatch.setattr(opened, "ON_DISK_FROM", 2)
+        return 2
+    return 5
 
 
 @pytest.fixture
@@ -44,6 +48,8 @@ def writer(small: Path) -> Iterator[GalleryStore]:
 
 def agrees(gallery, path: Path, queries: F32, k: int) -> None:
     """``gallery`` answers as exact search over what the file holds now."""
+    # vectors on disk have half precision
+    near = 1e-3 if opened.ON_DISK_FROM < 1000 else 1e-5
     with GalleryStore.open(path) as store:
         snapshot = store.snapshot()
     held = snapshot.references
@@ -53,10 +59,10 @@ def agrees(gallery, path: Path, queries: F32, k: int) -> None:
     np.testing.assert_array_equal(gallery._reference_sku, held.sku_index)
     exact = ExactIndex(held.ids, held.vectors).search(queries, k + 1)
     found = gallery.search(Embeddings(queries, TOWER), k)
-    np.testing.assert_allclose(found.similarity, exact.similarity[:, :k], atol=1e-5)
+    np.testing.assert_allclose(found.similarity, exact.similarity[:, :k], atol=near)
     # float32 cannot tell which of two equal vectors is nearer
     gaps = -np.diff(np.maximum(exact.similarity, -9), axis=1, append=-99)
-    apart = (gaps[:, :k] > 1e-5) & (np.roll(gaps, 1, axis=1)[:, :k] > 1e-5)
+    apart = (gaps[:, :k] > near) & (np.roll(gaps, 1, axis=1)[:, :k] > near)
     np.testing.assert_array_equal(found.reference_id[apart], exact.reference_id[:, :k][apart])
 
 
@@ -80,6 +86,34 @@ def test_what_is_enrolled_relabelled_and_removed_counts_after_refresh(
     assert list(live.current.skus) == ["0", "b", "bb", "c"]
     agrees(live.current, small, unit(6, DIM, 6), 3)
     assert (len(before), before.reference_counts()) == (3, {"a": 2, "b": 1, "c": 0})
+
+
+def test_a_large_gallery_is_searched_on_disk(
+    small: Path, unit, new_reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
+    from edge.gallery.sources import OnDisk
+    from edge.gallery.state import GalleryState
+
+    monkeypatch.setattr(opened, "ON_DISK_FROM", 50)
+    monkeypatch.setattr(opened, "BACKLOG_AT_LEAST", 10)
+    monkeypatch.setattr(GalleryState, "vectors", lambda self: pytest.fail("all vectors in memory"))
+    with GalleryStore.open(small, read_only=False) as writer:
+        writer.add_references([new_reference("c", v) for v in unit(100, DIM, 5)])
+        with LiveGallery.open(small, threshold=20) as live:
+            assert isinstance(live.current.index.parts.vectors, OnDisk)
+            agrees(live.current, small, unit(9, DIM, 4), 5)
+            writer.add_references([new_reference("b", v) for v in unit(30, DIM, 6)])
+            writer.remove_references([4, 5, 6])
+            live.refresh()
+            live.wait()
+            assert live.current.index.note == "graph extended by 30 references"
+            agrees(live.current, small, unit(9, DIM, 4), 5)
+    with LiveGallery.open(small, threshold=20) as again:
+        assert again.current.index.note == "graph loaded from cache"
+        assert isinstance(again.current.index.parts.vectors, OnDisk)
+        agrees(again.current, small, unit(9, DIM, 4), 5)
+    assert len([p for p in small.parent.iterdir() if p.suffix == ".vectors"]) == 1
 
 
 def test_undo_brings_back_what_was_removed(
