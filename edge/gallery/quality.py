@@ -19,8 +19,8 @@ MIN_LONG_PX = 24
 MIN_SHORT_PX = 10
 """A product of fewer pixels is tiny.
 
-124 packaged references of GroceryStoreDataset looked up with 248 photos: 88% right with references of
-a long side of 224 px, 89% at 32 px, 86% at 24, 81% at 16, 65% at 12, 30% at 8.
+124 packaged references of GroceryStoreDataset looked up with 248 photos: 88% right with references
+of a long side of 224 px, 89% at 32 px, 86% at 24, 81% at 16, 65% at 12, 30% at 8.
 """
 
 MAX_BLUR = 0.025
@@ -28,6 +28,11 @@ MAX_BLUR = 0.025
 
 Its edges, 10% to 90%, are then 6% of the product wide. References blurred so much are right for
 84% of the same photos (unblurred 88%), at 0.03 for 80%, at 0.04 for 63%.
+
+Neither tiny nor blurred are all 2,640 training and 81 clean pictures of GroceryStoreDataset, 200
+crops of products-9 and 360 of rendered shelves; 99.0% of 300 crops of products-24, and 99.3% of 450
+facings on real shelf photos of 640 to 960 px. Blurred by 0.03, 91 to 100% of each of these are
+refused, by 0.04 to 0.1, 99 to 100%; by 0.02, 0 to 26%.
 """
 
 NEAR_DUPLICATE = "near-duplicate"

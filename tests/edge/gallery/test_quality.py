@@ -142,6 +142,18 @@ def test_what_was_looked_up_ahead_misses_nothing_that_came_after() -> None:
         assert enrolled.twins(image, one, nearby[i])[0].what == f"{i}"
 
 
+def test_a_flavour_is_told_from_its_sister_by_the_part_that_differs() -> None:
+    enrolled = Enrolled(dim=DIM)
+    image = package(6)
+    enrolled.add("a", "front.jpg", image, vector(1))
+    sister = image.copy()
+    sister[120:150, 60:100] = 255 - sister[120:150, 60:100]
+    assert np.abs(signature(image) - signature(sister)).mean() < SAME_LEVELS
+    assert check(sister, vector(1), "b", enrolled) == []
+    cut = np.ascontiguousarray(image[2:-2, 1:-1])
+    assert check(cut, vector(1), "b", enrolled) != []
+
+
 # ---------------------------------------------------------------------------------- real pictures
 
 
