@@ -14,19 +14,54 @@ from edge import console
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(finetune)
+    app.command()(soup)
     app.command()(evaluate)
     app.command()(tower)
 
 
 def finetune(
-    config: Annotated[Path, typer.Argument(help="The run as TOML or JSON; resumed if it began.")],
+    config: Annotated[
+        Path, typer.Argument(help="The run as TOML or JSON; resumed if it has begun.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="timm:NAME, open_clip:NAME (or just ViT-B-32), hf-clip:DIR.")
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Checkpoint file, or a tag that the library knows.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of batches and augmentation.")] = None,
 ) -> None:
-    """Fine-tune an image tower by metric learning, as a config file says."""
+    """Fine-tune an image tower by metric learning, as a config file says; options come first."""
     from export.finetune import finetune as run
-    from export.training_config import load_config
+    from export.training_config import load_config, with_options
 
-    result = run(load_config(config), lambda row: print(json.dumps(row, default=str), flush=True))
+    chosen = with_options(load_config(config), model, pretrained, out, seed)
+    result = run(chosen, lambda row: print(json.dumps(row, default=str), flush=True))
     print(result.checkpoint)
+
+
+def soup(
+    runs: Annotated[list[Path], typer.Argument(help="Checkpoints of `edge-export finetune`.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write; the curve stands beside it.")],
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to interpolate with; the first run's start.pt.")
+    ] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help="Shares of the tuned weights tried.")
+    ] = None,
+) -> None:
+    """Mix fine-tuned weights with each other and with their start, as validation chooses."""
+    from export.weight_space import SHARES, choose_weights
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    for what, value in choose_weights(
+        runs, out, start=start, shares=tuple(share or SHARES), report=report
+    ):
+        print(f"{what}: {value:.4f}")
+    print(out)
 
 
 def evaluate(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,18 +19,14 @@ from export.backbones import ImageTower, Provenance, load_tower
 from export.embedding import torch_embed
 from export.images import ImageCache
 from export.losses import Objective
-from export.parameters import begin, parameter_groups, start_as_teacher, train_mode
+from export.parameters import begin
 from export.sampling import BatchSampler, class_ids
+from export.team import Team
 from export.training_config import FinetuneConfig
-from export.training_data import Loader, training_source
+from export.training_data import Batch, Loader, training_source
 from export.training_plot import course
-from export.training_state import (
-    Clock,
-    Ema,
-    load_checkpoint,
-    lr_factor,
-    save_checkpoint,
-)
+from export.training_state import Clock, Ema, load_checkpoint, save_checkpoint
+from export.training_step import Trainer
 from export.validation import measure, open_tasks
 
 REPORT_S = 10.0
@@ -53,15 +48,20 @@ class FinetuneResult:
 def finetune(config: FinetuneConfig, report: Report = lambda row: None) -> FinetuneResult:
     """Runs or resumes `config`; `report` gets a row every few seconds and at each validation.
 
+    Started by torchrun, its processes share each batch and train the same model as one would.
     Raises ConfigError for unusable data, models and checkpoints, OutputError when the last
     checkpoint cannot be written (an earlier one then still stands).
     """
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(1)
     torch.manual_seed(config.seed)
-    run = _Run(config, report)
-    run.resume()
-    run.train()
+    team = Team()
+    try:
+        run = _Run(config, report, team)
+        run.resume()
+        run.train()
+    finally:
+        team.disband()
     return FinetuneResult(run.file, tuple(run.history))
 
 
@@ -70,20 +70,18 @@ def load_finetuned(file: Path) -> tuple[ImageTower, Provenance]:
     state = load_checkpoint(file)
     if state is None or "ema" not in state:
         raise ConfigError(f"{file}: no checkpoint of a fine-tuning run")
-    tower, provenance = _build(FinetuneConfig.model_validate_json(state["config"]))
+    tower, provenance = build(FinetuneConfig.model_validate_json(state["config"]))
     tower.load_state_dict(state["ema"])
     return tower.eval(), provenance
 
 
 class _Run:
-    def __init__(self, config: FinetuneConfig, report: Report) -> None:
-        self.config, self.report = config, report
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+    def __init__(self, config: FinetuneConfig, report: Report, team: Team) -> None:
+        self.config, self.team = config, team
+        self.report = report if team.leads else lambda row: None
         self.file = config.out / CHECKPOINT
         self.history: list[dict[str, Any]] = []
         self.clock = Clock(config.steps, config.minutes)
-        make_folder(config.out)
-        write_text(config.out / "config.json", config.model_dump_json(indent=1))
         sources = [training_source(s) for s in config.sources]
         contrasted = [not s.proxies for s in config.sources]
         ordered = [s for s, last in zip(sources, contrasted, strict=True) if not last]
@@ -92,16 +90,20 @@ class _Run:
         self.sampler = BatchSampler(ordered, class_ids(ordered), config.seed)
         self.tasks = open_tasks(config.validation)
         self.losses: list[dict[str, Any]] = []
-        tower, self.provenance = _build(config)
+        tower, self.provenance = build(config)
         if not self.file.exists():
             begin(tower, ordered, config)
-            start = {"config": config.model_dump_json(), "ema": tower.state_dict()}
-            save_checkpoint(config.out / START, start)
-        self.tower = tower.to(self.device, memory_format=torch.channels_last)
-        self.objective = Objective(config.dim, classes, config.loss).to(self.device)
+        if team.leads:
+            make_folder(config.out)
+            write_text(config.out / "config.json", config.model_dump_json(indent=1))
+            if not self.file.exists():
+                start = {"config": config.model_dump_json(), "ema": tower.state_dict()}
+                save_checkpoint(config.out / START, start)
+        self.tower = tower.to(team.device, memory_format=torch.channels_last)
+        objective = Objective(config.dim, classes, config.loss).to(team.device)
+        team.same_weights((self.tower, objective))
+        self.trainer = Trainer(self.tower, objective, config, team)
         self.ema = Ema(self.tower, config.ema)
-        self.teacher = start_as_teacher(config, self.device)
-        self.optimizer = torch.optim.AdamW(parameter_groups(tower, self.objective, config))
 
     def resume(self) -> None:
         """Takes over a checkpoint of the same run, where there is one."""
@@ -109,10 +111,8 @@ class _Run:
         if state is None:
             return
         try:
-            self.tower.load_state_dict(state["model"])
+            self.trainer.load(state)
             self.ema.module.load_state_dict(state["ema"])
-            self.objective.load_state_dict(state["objective"])
-            self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise ConfigError(f"{self.file}: of another run or shape: {error}") from error
         self.ema.updates = state["updates"]
@@ -125,7 +125,11 @@ class _Run:
         clock.start()
         cache = ImageCache(config.cache_mb, config.cache_side)
         loader = Loader(
-            self.sampler.batch, self._spec, cache, config.augment, workers=config.workers
+            lambda number: list(self.team.share(self.sampler.batch(number))),
+            self._spec,
+            cache,
+            config.augment,
+            workers=config.workers,
         )
         try:
             self._loop(loader)
@@ -133,26 +137,30 @@ class _Run:
             # an unreadable picture, say: what was learnt so far is not lost with it
             self._save(last=False)
             raise
+        if not self.team.leads:
+            return
         if not self.history or self.history[-1]["step"] != clock.step:
             self.validate()
         self._save(last=True)
         write_bytes(config.out / "course.png", course(self.history, self.losses))
 
     def _loop(self, loader: Loader) -> None:
-        config, clock = self.config, self.clock
+        config, clock, team = self.config, self.clock, self.team
         saved = validated = shown = time.monotonic()
         for batch in loader.batches(clock.step):
-            if clock.progress >= 1:
+            # the leader's clock decides for all, so that no process steps alone
+            progress = team.agree(clock.progress)
+            if progress >= 1:
                 break
-            row = self._step(batch.images, batch.labels)
+            row = self._step(batch, progress)
             clock.step += 1
             now = time.monotonic()
             if now - shown > REPORT_S or clock.step == 1:
                 shown = now
                 self.losses.append(row)
                 self.report({"kind": "step", **row})
-            if now - validated > config.validate_minutes * 60:
-                if self.validate():
+            if team.agree(now - validated) > config.validate_minutes * 60:
+                if team.agree(self.validate() if team.leads else 0.0):
                     break
                 validated = time.monotonic()
             if now - saved > config.checkpoint_minutes * 60:
@@ -181,32 +189,13 @@ class _Run:
                 spec = spec.model_copy(update={"size": step.size})
         return spec
 
-    def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> dict[str, Any]:
-        config = self.config
-        factor = lr_factor(self.clock.progress, config.warmup, config.final_lr)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
-        train_mode(self.tower, config)
-        batch = torch.from_numpy(images).to(self.device, memory_format=torch.channels_last)
-        bf16 = config.precision == "bf16"
-        with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
-            vectors = self.tower(batch).float()
-            teacher = None
-            if self.teacher is not None:
-                with torch.no_grad():
-                    teacher = self.teacher(batch).float()
-        loss, parts = self.objective(vectors, torch.from_numpy(labels).to(self.device), teacher)
-        if not bool(torch.isfinite(loss)):
-            raise ConfigError(f"step {self.clock.step}: loss is {float(loss)}; lower the rates")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.tower.parameters(), config.clip_norm)
-        self.optimizer.step()
+    def _step(self, batch: Batch, progress: float) -> dict[str, Any]:
+        number = self.clock.step
+        parts = self.trainer.step(batch.images, batch.labels, progress=progress, number=number)
         self.ema.update(self.tower)
         shown = {name: round(value, 3) for name, value in parts.items()}
-        size = int(images.shape[-1])
-        progress = round(self.clock.progress, 3)
-        return {"step": self.clock.step, "progress": progress, "size": size, **shown}
+        size = int(batch.images.shape[-1])
+        return {"step": number, "progress": round(progress, 3), "size": size, **shown}
 
     def _save(self, *, last: bool) -> None:
         state = {
@@ -216,14 +205,14 @@ class _Run:
             "updates": self.ema.updates,
             "history": self.history,
             "losses": self.losses,
-            "model": self.tower.state_dict(),
             "ema": self.ema.module.state_dict(),
-            "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            **self.trainer.state(),
         }
         self._write(self.file, state, last=last)
 
     def _write(self, file: Path, state: dict[str, Any], *, last: bool) -> None:
+        if not self.team.leads:
+            return
         try:
             save_checkpoint(file, state)
         except OutputError as error:
@@ -232,7 +221,8 @@ class _Run:
             self.report({"kind": "warning", "message": str(error)})
 
 
-def _build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
+def build(config: FinetuneConfig) -> tuple[ImageTower, Provenance]:
+    """The config's tower with its starting weights and a projection that nothing has set yet."""
     tower, provenance = load_tower(
         config.model, config.weights, size=config.size, resize=config.resize, antialias=False
     )

@@ -113,7 +113,7 @@ class FinetuneConfig(_Section):
     final_lr: float = Field(default=0.01, ge=0, le=1)
     clip_norm: float = Field(default=5.0, gt=0)
     ema: float = Field(default=0.995, ge=0, lt=1)
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
 
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -153,6 +153,21 @@ def load_config(file: Path) -> FinetuneConfig:
         ]
         raise ConfigError(f"{file}: " + "; ".join(mistakes)) from error
     return _anchored(config, file.resolve().parent)
+
+
+def with_options(
+    config: FinetuneConfig,
+    model: str | None,
+    weights: str | None,
+    out: Path | None,
+    seed: int | None,
+) -> FinetuneConfig:
+    """`config` with what the command line says instead; a bare model name is open_clip's."""
+    given = {"weights": weights, "out": out, "seed": seed}
+    changes: dict[str, object] = {key: value for key, value in given.items() if value is not None}
+    if model is not None:
+        changes["model"] = model if ":" in model else f"open_clip:{model}"
+    return config.model_copy(update=changes)
 
 
 def _anchored(config: FinetuneConfig, folder: Path) -> FinetuneConfig:

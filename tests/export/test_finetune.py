@@ -82,10 +82,10 @@ def test_a_killed_run_goes_on_where_it_was_saved(
     whole = finetune(_config(data, tmp_path / "whole", steps=6))
     step = _Run._step
 
-    def killed(run: _Run, images: Any, labels: Any) -> dict[str, Any]:
+    def killed(run: _Run, batch: Any, progress: float) -> dict[str, Any]:
         if run.clock.step == 3:
             raise KeyboardInterrupt
-        return step(run, images, labels)
+        return step(run, batch, progress)
 
     cut = _config(data, tmp_path / "cut", steps=6, checkpoint_minutes=1e-9)
     with monkeypatch.context() as patch:
@@ -123,6 +123,58 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         save_checkpoint(file, {"step": 2})
     assert torch.load(file, weights_only=True) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_disk_that_fills_up_in_mid_training_costs_no_checkpoint(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(data, tmp_path, steps=6, checkpoint_minutes=1e-9, validation=())
+    write, rows = torch.save, []
+
+    def fills(state: Any, stream: Any, *rest: Any) -> None:
+        if state.get("step", 0) > 2:
+            raise OSError(28, "No space left on device")
+        write(state, stream, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fills)
+        with pytest.raises(OutputError, match=r"checkpoint\.pt.*No space left"):
+            finetune(config, rows.append)
+    assert [r for r in rows if r["kind"] == "warning"]
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert not list(tmp_path.glob("*.part"))
+    # with room again the same command goes on from there
+    finetune(config)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
+
+
+def test_empty_splits_two_spellings_and_half_precision_without_a_gpu_are_named(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ConfigError, match="none: no images found"):
+        finetune(_config(tmp_path / "none", tmp_path / "run"))
+    for name in ("Cola", "cola "):
+        (tmp_path / "two" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="one SKU in two spellings: 'Cola' and 'cola '"):
+        finetune(_config(tmp_path / "two", tmp_path / "run"))
+    with pytest.raises(ConfigError, match="no_such_net"):
+        finetune(_config(data, tmp_path / "run", model="timm:no_such_net"))
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="fp16 needs a GPU"):
+            finetune(_config(data, tmp_path / "run", precision="fp16"))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_shape_is_kept_and_named(data: Path, tmp_path: Path) -> None:
+    finetune(_config(data, tmp_path, steps=2, validation=()))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt: of another run or shape"):
+        finetune(_config(data, tmp_path, steps=4, dim=16, validation=()))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    (tmp_path / "checkpoint.pt").write_bytes(before[: len(before) // 2])
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt: damaged checkpoint"):
+        finetune(_config(data, tmp_path, steps=4, validation=()))
 
 
 def test_a_sku_with_one_image_cannot_be_trained_on(tmp_path: Path, write_skus) -> None:
