@@ -124,9 +124,9 @@ class VideoStream:
         settings = self._settings
         options = []
         if settings.kind == "rtsp":
-            options += [f"rtsp_transport;{settings.transport}", "fflags;nobuffer"]
-            # how long FFmpeg may watch a stream to learn its frame rate, in microseconds
-            options.append("analyzeduration;1000000")
+            # the frame rate is not needed, and to learn it FFmpeg would watch for seconds; what it
+            # has watched is kept (no fflags;nobuffer): the first key frame is among it
+            options += [f"rtsp_transport;{settings.transport}", "fpsprobesize;0"]
         if settings.decoder.startswith("ffmpeg:"):
             options.append(settings.decoder.partition(":")[2])
         os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(options)
