@@ -22,11 +22,10 @@ class ListedSku:
     references: int
 
     def to_json(self) -> dict[str, object]:
-        """For machines: all that is known about it."""
+        """For machines: what is known about it, its name in one language."""
         return {
             "sku_id": self.sku.sku_id,
             "name": self.name,
-            "names": dict(self.sku.names),
             "brand": self.sku.brand,
             "category": list(self.sku.category),
             "gtin": self.sku.gtin,

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,12 +44,13 @@ class WriterLock:
         left = os.pread(descriptor, 4096, 0).decode(errors="replace")
         self.left_by = _describe(left) if left else None
         """Who held it before and ended without releasing it, such as a killed process."""
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _self_description(), 0)
-        if os.geteuid() == 0 and gallery.exists():
-            # as SQLite does with its journal: root must not lock out the gallery's owner
-            owner = gallery.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        with suppress(OSError):  # a full disk: it is locked all the same, only nameless
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _self_description(), 0)
+            if os.geteuid() == 0 and gallery.exists():
+                # as SQLite does with its journal: root must not lock out the gallery's owner
+                owner = gallery.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
     def release(self) -> None:
         """Let the next writer in."""

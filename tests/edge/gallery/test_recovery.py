@@ -46,6 +46,12 @@ def replace_by_an_empty_one(path: Path) -> None:
         new.publish()
 
 
+def fill(store: GalleryStore, acknowledged: list[str]) -> None:
+    for number in range(1000):
+        store.add_sku(Sku(f"n{number}", brand="b" * 500))
+        acknowledged.append(f"n{number}")
+
+
 # ------------------------------------------------------------------------------------- sidecar
 
 
@@ -224,6 +230,25 @@ def test_a_read_only_disk_is_named(small: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("os.open", read_only)
     with pytest.raises(OutputError, match=r"gallery\.db: cannot be written: Read-only file system"):
         writing(small)
+
+
+def test_a_full_disk_keeps_what_was_acknowledged_and_still_opens(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)  # no room even for the name of the lock's holder
+    with writing(small) as store:
+        store.add_sku(Sku("d"))
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        acknowledged = ["a", "b", "c", "d"]
+        with pytest.raises(OutputError, match=r"gallery\.db: cannot be written: database or disk"):
+            fill(store, acknowledged)
+        assert {sku.sku_id for sku in store.skus()} == set(acknowledged)
+    assert set(skus(small)) == set(acknowledged)
+    assert verify_gallery(small).ok
 
 
 def test_changes_in_a_journal_on_a_read_only_disk_are_not_left_out(
