@@ -388,6 +388,20 @@ def test_a_writer_migrates_schema_1_and_loses_nothing(
     assert files(old.parent) == ["gallery.db", "gallery.db.seq"]
 
 
+def test_a_gallery_that_schema_2_has_written_stays_loadable(tmp_path: Path) -> None:
+    path = tmp_path / "schema2.db"
+    for name in (path.name, path.name + ".seq"):
+        shutil.copy(Path(__file__).with_name(name), tmp_path)
+    with GalleryStore.open(path, tower=TOWER) as store:
+        assert [sku.sku_id for sku in store.skus()] == ["a", "b", "c"]
+        assert store.vectors().ids.tolist() == [4, 6, 7]
+    assert verify_gallery(path).ok
+    with writing(path) as store:
+        assert [change.kind for change in store.history()][-2:] == ["merge", "undo"]
+        assert store.undo().kind == "remove_references"
+        assert store.vectors().ids.tolist() == [4, 5, 6, 7]
+
+
 def test_a_damaged_row_stops_a_migration_and_leaves_schema_1(old: Path) -> None:
     raw = sqlite3.connect(old)
     raw.execute('UPDATE "references" SET quality = 1 WHERE id = 5')
