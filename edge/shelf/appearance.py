@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.shelf.light import CELL, LightMatch
+from edge.shelf.registration import counts_as_shift, estimate_shift, shifted
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
 
@@ -63,6 +64,7 @@ class Appearance:
         self._trusted: Mask = np.ones(self._light.cells_wh[::-1], bool)
         # fresh memory costs more than the work done in it
         self._even, self._scratch, self._weight = np.empty((3, height, width, 3), np.float32)
+        self._small: F32 = np.zeros((height, width, 3), np.float32)
         self._recent: F32 = np.zeros((height, width, 3), np.float32)
         self._count: F32 = np.zeros((rows, columns), np.float32)
         self._moved_at: F64 = np.full((rows, columns), -np.inf)
@@ -84,7 +86,7 @@ class Appearance:
 
     def observe(self, image: U8, now_s: float) -> Look:
         """Take in the frame at ``now_s`` (seconds of a clock that never goes back)."""
-        small = self.reduced(image)
+        self._small = small = self.reduced(image)
         if self.reference is None:
             self.reference = small.copy()
         elif self._resumed:
@@ -156,8 +158,23 @@ class Appearance:
         bottom = int(np.clip(round((y2 - dy) * sy), top + 1, rows))
         return slice(top, bottom), slice(left, right)
 
-    def restart(self) -> None:
-        """Forget the running mean, as after the camera moved; the reference stays."""
+    def moved_by(self, changed: Mask) -> tuple[float, float] | None:
+        """The shift in pixels of the comparison that explains most of what changed, or None."""
+        assert self.reference is not None
+        # not in the reference's light: that was taken from a picture that does not fit
+        shift = estimate_shift(self.reference, self._small)
+        moved = shifted(self.reference, shift)
+        self._light.even(self._small, moved, self._light.gain(self._small, moved), self._even)
+        least = np.maximum(self._settings.change_levels**2, 4.0 * self.noise)
+        left = np.count_nonzero(changed & (self._energy(self._even, moved) > least))
+        explained = counts_as_shift(shift, int(np.count_nonzero(changed)), int(left))
+        return shift if explained else None
+
+    def relearn(self) -> None:
+        """After the camera moved: learn the reference anew, in the present light."""
+        self.reference = self._small.copy()
+        self.known[:] = False
+        self._trusted[:] = True
         self._count[:] = 0
 
     def _fill_unknown(self, small: F32) -> None:

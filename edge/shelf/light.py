@@ -77,7 +77,7 @@ class LightMatch:
         clipped |= (reference >= _BRIGHT) & (out > reference)
         np.copyto(out, reference, where=clipped)
 
-    def _by_strip(self, half: F32) -> F32:
+    def _by_strip(self, half: cv2.typing.MatLike) -> F32:
         return np.asarray(
             cv2.resize(half, self._strips_wh, interpolation=cv2.INTER_AREA), np.float32
         )

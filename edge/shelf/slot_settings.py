@@ -52,9 +52,15 @@ class SlotSettings(BaseModel):
             decided: edges of a body are soft.
         hidden_share: part of a slot that must be covered before it counts as hidden.
         occluded_max_s: what stands still in front of the shelf for longer is part of the scene.
-        nudge_px: shift of the picture, in frame pixels, from which the camera counts as moved.
-        moved_share: part of the picture that must have changed before the view counts as another.
-        reset_after_s: how long another view must stand still before the slots are given up.
+        nudge_share: part of the picture that must look changed before a shift of the whole picture
+            is looked for.
+        nudge_px: shift, in frame pixels, from which the camera counts as moved and an event says so;
+            a smaller one is followed silently.
+        moved_share: part of the picture that must look changed, without a shift that explains it,
+            before the view counts as another.
+        reset_after_s: how long another view must stand still, with products in it, before the slots
+            are given up.
+        least_light: brightness, as a part of the reference's, below which nothing is decided.
         longest_step_s: two frames are never taken to be further apart, so that a clock that jumps
             does not age the shelf.
     """
@@ -86,7 +92,9 @@ class SlotSettings(BaseModel):
     occluder_margin: Annotated[float, Field(ge=0.0)] = 0.5
     hidden_share: Share = 0.3
     occluded_max_s: Seconds = 600.0
+    nudge_share: Share = 0.03
     nudge_px: Annotated[float, Field(gt=0.0)] = 1.0
     moved_share: Share = 0.5
-    reset_after_s: Seconds = 5.0
+    reset_after_s: Seconds = 10.0
+    least_light: Share = 0.2
     longest_step_s: Seconds = 3600.0

@@ -68,7 +68,7 @@ def unpack_state(memory: ShelfMemory, state: bytes) -> None:
                     f"slot state of {memory.camera_id}: belongs to camera {record['camera']}"
                 )
             _fill(memory, record, {name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigError(f"slot state of {memory.camera_id}: damaged: {error}") from error
 
 

@@ -28,6 +28,7 @@ from edge.types import F32, Detections, Embeddings, Frame, Matches
 Match = Callable[[Embeddings], Matches]
 """From embeddings to the gallery's decision."""
 _LOOKS = 2  # of the detector at a change
+_PRODUCTS = 0.5  # of the slots, found in another view: a covered camera would show none
 _WORTH_A_LOOK = 0.25  # of a facing, changed where there is no slot
 
 
@@ -72,12 +73,20 @@ class ShelfMemory:
         if view is None or view.appearance.size_wh != frame.size_wh:
             view = self._start(frame.size_wh)
         view.observe(frame.image, self.book, self.now_s, elapsed)
+        shift = view.follow_shift(self.book)
+        if shift is not None:
+            self._detected_s = -math.inf
+            if math.hypot(*shift) >= self.settings.nudge_px:
+                self.log.add("camera_moved", frame.captured_at, frame.captured_at, shift_px=shift)
         return self._wants_detector(view)
 
     def plan(self, detections: Detections | None) -> Plan:
         """What to embed of the frame just looked at, given its detections if it had any."""
         view = self._seen()
-        if detections is not None:
+        elsewhere = detections is not None and view.another_view
+        if elsewhere and detections and len(detections) >= _PRODUCTS * len(self.book):
+            self._start(view.appearance.size_wh)
+        elif detections is not None and not view.held:
             self._detected_s = self.now_s
             self.book.take(detections, view.place, self.now_s)
             view.index(self.book)
@@ -118,6 +127,10 @@ class ShelfMemory:
         """The slots that hold a product, those hidden behind somebody included."""
         return self.book.facings()
 
+    def slots(self) -> list[Slot]:
+        """All slots, empty and doubtful ones included, in the order in which they were found."""
+        return list(self.book)
+
     def inventory(self) -> dict[str | None, int]:
         """Facings by SKU, None for products that are not known, hidden ones included."""
         return dict(Counter(slot.answer.sku_id for slot in self.facings()))
@@ -157,6 +170,10 @@ class ShelfMemory:
 
     def _wants_detector(self, view: Visibility) -> bool:
         since = self.now_s - self._detected_s
+        if view.another_view:
+            return since >= self.settings.reset_after_s
+        if view.held:
+            return False
         if self.book.passes < self.settings.votes:
             return since >= self.settings.calm_s
         if any(s.pending is not None and s.pending.looks < _LOOKS for s in self.book):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.shelf.appearance import Appearance, Mask
+from edge.shelf.appearance import Appearance, Look, Mask
 from edge.shelf.block_shares import Blocks, BlockShares
 from edge.shelf.evidence import Evidence, grown, measure
 from edge.shelf.occlusion import Occlusion, Regions
@@ -32,8 +32,22 @@ class Visibility:
         self._evidence: Evidence | None = None
         self._measured: tuple[Blocks, ...] = ()
         self._rows: dict[int, int] = {}
+        self._suspected: tuple[float, float] | None = None
+        self._confirmed: tuple[float, float] | None = None
+        self._checked_s = float("-inf")
+        self._another_s = 0.0
         self._started = False
         self.light = 1.0
+
+    @property
+    def held(self) -> bool:
+        """Whether no slot can be judged: too little light, or the camera may have moved."""
+        return self.light < self._settings.least_light or self._suspected is not None
+
+    @property
+    def another_view(self) -> bool:
+        """Whether the picture has been another one for long, and is still."""
+        return self._another_s >= self._settings.reset_after_s
 
     @property
     def calm(self) -> bool:
@@ -51,6 +65,7 @@ class Visibility:
         self._started = bool(self.appearance.known.any())
         look = self.appearance.observe(image, now_s)
         self.light = look.light
+        self._follow(look, now_s, elapsed_s)
         self._regions = self._occlusion.sort(
             look.changed, look.still, self.shelved, self._shares.median_size(), elapsed_s
         )
@@ -64,13 +79,57 @@ class Visibility:
             slot.changed_share, slot.contrast = values[0], values[1]
             slot.hidden = values[2] >= self._settings.hidden_share
             slot.restless = values[3] >= 1.0
-            if slot.restless:
+            if slot.restless or self.held:
                 slot.pending = None
             elif not slot.changed_share:
                 slot.pending = None
                 slot.same_at = now_s
             elif slot.pending is None:
                 slot.pending = Pending()
+
+    def follow_shift(self, book: SlotBook) -> tuple[float, float] | None:
+        """Once the camera has moved and stands still: the slots move with the picture.
+
+        Returns the shift in frame pixels, None where there is nothing to follow.
+        """
+        if self._confirmed is None:
+            return None
+        dx, dy = (s / k for s, k in zip(self._confirmed, self.appearance.scale_xy, strict=True))
+        self._confirmed = self._suspected = None
+        width, height = self.appearance.size_wh
+        for slot in book:
+            x1, y1, x2, y2 = (slot.xyxy + np.array([dx, dy, dx, dy], np.float32)).tolist()
+            if 0 <= (x1 + x2) / 2 < width and 0 <= (y1 + y2) / 2 < height:
+                slot.xyxy = np.array(
+                    [max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)], np.float32
+                )
+                slot.pending = None
+            else:
+                del book.slots[slot.slot_id]
+        self.appearance.relearn()
+        self.index(book)
+        return dx, dy
+
+    def _follow(self, look: Look, now_s: float, elapsed_s: float) -> None:
+        """Look for a shift of the whole picture, and for a view that is another altogether."""
+        known = max(int(np.count_nonzero(self.appearance.known)), 1)
+        share = np.count_nonzero(look.changed) / known
+        self._another_s = self._another_s + elapsed_s if self._is_another(look, share) else 0.0
+        due = now_s - self._checked_s >= self._settings.calm_s - 1e-6
+        if share < self._settings.nudge_share:
+            self._suspected = None
+        elif due:
+            self._checked_s = now_s
+            shift = self.appearance.moved_by(look.changed)
+            before, self._suspected = self._suspected, shift
+            calm = look.still[look.changed].mean() > 0.9
+            if shift is not None and before is not None and calm:
+                same = np.hypot(shift[0] - before[0], shift[1] - before[1]) < 0.5
+                self._confirmed = shift if same else None
+
+    def _is_another(self, look: Look, share: float) -> bool:
+        still = float(look.still.mean())
+        return share >= self._settings.moved_share and still > 0.95 and self._suspected is None
 
     def changed_since(self, slot: Slot) -> float:
         """When, on the memory's clock, a changed slot took its present look."""

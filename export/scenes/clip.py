@@ -126,7 +126,7 @@ class Clip:
 
     def box(self, place: int) -> NDArray[np.float32]:
         """The box `(4,)` of a place in the first state, in pixels."""
-        return self._boxes[place]
+        return np.asarray(self._boxes[place], np.float32)
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """All frames (H, W, 3) uint8 RGB, one after the other."""
@@ -212,7 +212,7 @@ def _well_inside(state: ShelfState, size_wh: tuple[int, int]) -> list[int]:
 def _nudged(picture: NDArray[np.float32], nudge: Nudge) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), nudge.turn_deg, 1.0)
-    matrix[:, 2] += nudge.shift_px
+    matrix[:, 2] += np.array(nudge.shift_px)
     moved = cv2.warpAffine(
         picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
