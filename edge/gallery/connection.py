@@ -202,5 +202,7 @@ def _translate(path: Path, error: sqlite3.Error) -> EdgeError:
         return GalleryError(f"{path}: not a gallery (no SQLite file)")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
         return GalleryError(f"{path}: cannot be opened, read or written: {error}")
+    if isinstance(error, sqlite3.ProgrammingError):  # closed, or of another thread
+        return GalleryError(f"{path}: used wrongly: {error}")
     reason = (str(error).splitlines() or [""])[0]  # SQLite quotes whole statements after it
     return GalleryError(f"{path}: damaged gallery: {reason}")

@@ -105,6 +105,7 @@ class Ledger:
 
     def begin_history(self, kind: str, summary: str) -> None:
         """Forget all changes so far; the one that this makes is the first, and is not undone."""
+        self.refuse_within_a_change(kind)
         with sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -119,6 +120,11 @@ class Ledger:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
         self.acknowledge(meta, summary)
+
+    def refuse_within_a_change(self, what: str) -> None:
+        """GalleryError when a change is open: ``what`` can only be done on its own."""
+        if self._edit is not None:
+            raise GalleryError(f"{self._path}: {what} cannot be a part of another change")
 
     def acknowledge(self, meta: Meta, change: str) -> None:
         """Write the sidecar: from here on, losing this state is an error."""

@@ -77,8 +77,8 @@ class GalleryStore(GalleryReader):
             store = cls(path, opened)
             if tower is not None and tower != store.tower:
                 raise GalleryError(
-                    f"{path}: made with image tower {store.tower}, the bundle has {tower}: build"
-                    " the gallery again"
+                    f"{path}: made with image tower {store.tower}, the bundle has {tower}: make one"
+                    f" for it with: edge gallery reembed {path} --out NEW"
                 )
         except BaseException:
             opened.close()
@@ -150,6 +150,7 @@ class GalleryStore(GalleryReader):
 
         Itself a change, which ``redo`` takes back. Raises GalleryError when nothing is left.
         """
+        self._ledger.refuse_within_a_change("undo")
         target = undo.to_undo(self.history())
         if target is None:
             raise GalleryError(f"{self.path}: there is nothing to undo")
@@ -161,6 +162,7 @@ class GalleryStore(GalleryReader):
 
         Raises GalleryError when there is none, or when something else was changed since.
         """
+        self._ledger.refuse_within_a_change("redo")
         found = undo.to_redo(self.history())
         if found is None:
             raise GalleryError(f"{self.path}: there is nothing to redo")
@@ -180,6 +182,7 @@ class GalleryStore(GalleryReader):
 
         Needs as much free space as the gallery takes. A crash leaves it as it was.
         """
+        self._ledger.refuse_within_a_change("compaction")
         before = self.path.stat().st_size
         with sqlite_errors(self.path):
             self._connection.execute("VACUUM")

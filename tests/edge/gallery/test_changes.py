@@ -217,6 +217,23 @@ def test_several_writes_are_one_change(small: Path, unit, new_reference) -> None
         assert state(store.snapshot()) == before
 
 
+@pytest.mark.parametrize("action", ["undo", "redo", "compact"])
+def test_what_must_stand_alone_is_no_part_of_a_change(small: Path, action: str) -> None:
+    with (
+        writing(small) as store,
+        pytest.raises(GalleryError, match="cannot be a part of another change"),
+        store.change("import", "x"),
+    ):
+        getattr(store, action)()
+
+
+def test_a_closed_gallery_is_not_called_damaged(small: Path) -> None:
+    store = writing(small)
+    store.close()
+    with pytest.raises(GalleryError, match=r"used wrongly: .*closed"):
+        store.skus()
+
+
 def _import_and_carry_on(store: GalleryStore) -> None:
     with store.change("import", "bad"):
         store.add_sku(Sku("d"))
