@@ -122,6 +122,10 @@ def scenes(
     difficulty: Annotated[Literal["clean", "mild", "hard"], typer.Option()] = "mild",
     hard_share: Annotated[float, typer.Option(help="Share of families of near-twins.")] = 0.15,
     yolo_labels: Annotated[bool, typer.Option(help="Write labels for a detector, too.")] = False,
+    crops: Annotated[
+        int | None,
+        typer.Option(min=1, help="Render a folder a product with so many crops, for finetune."),
+    ] = None,
     sample: Annotated[bool, typer.Option(help="Render the sample of `edge demo` instead.")] = False,
 ) -> None:
     """Render a store: shelf photos with ground truth, and one clean front a product."""
@@ -132,6 +136,20 @@ def scenes(
         if sample:
             write_sample(out, progress=progress)
             print(f"{out}: the sample")
+            return
+        if crops is not None:
+            from export.rendered import render_skus
+
+            render_skus(
+                out,
+                split=split,
+                seed=seed,
+                skus=skus,
+                crops=crops,
+                hard_share=hard_share,
+                progress=progress,
+            )
+            print(f"{out}: {skus} products, {crops} crops each")
             return
         write_store(
             out,

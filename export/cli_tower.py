@@ -124,6 +124,7 @@ def evaluate(
             print("\n".join(in_words(row) for row in result["towers"]))
         return
     from export.evaluate import evaluate as run
+    from export.evaluate import task_leaks
     from export.evaluation_report import write_report
     from export.tasks import make_task
     from export.towers import open_tower
@@ -137,8 +138,11 @@ def evaluate(
         per_photo=per_photo,
         seed=seed,
     )
+    leaks = task_leaks(task)
     done = [
-        run(open_tower(name, threads=threads), task, allow_leaks=allow_leaks, seed=seed)
+        run(
+            open_tower(name, threads=threads), task, allow_leaks=allow_leaks, leaks=leaks, seed=seed
+        )
         for name in towers
     ]
     if out is not None:

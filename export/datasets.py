@@ -158,6 +158,7 @@ def read_rp2k(root: Path, split: str) -> Dataset:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             *levels, label = path.parent.relative_to(folder).parts
             samples.append(Sample(path, label, str(path), tuple(levels)))
+    _check_spelling(folder, [s.label for s in samples])
     licence = "RP2K: research use"
     return Dataset(f"rp2k {split}", tuple(samples), str(folder), licence)
 

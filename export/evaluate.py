@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from export.datasets import Dataset, Sample
 from export.embedding import F32, embed_samples
-from export.leaks import file_digest, find_leaks, near_by_embedding, refuse_leaks
+from export.leaks import Leak, file_digest, find_leaks, near_by_embedding, refuse_leaks
 from export.metrics import (
     OpenSetCurve,
     Ranking,
@@ -66,7 +66,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Result of one tower on one task; `right` and `ranking` are per query."""
+    """Result of one tower on one task; `right` and `ranking` are per query.
+
+    `doubtful` lists the leaks that were allowed and the pairs that look the same to the tower.
+    """
 
     tower: str
     task: Task
@@ -77,6 +80,7 @@ class Evaluation:
     levels: dict[str, float]
     leaks: int
     suspects: int = 0
+    doubtful: tuple[Leak, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The row that `--json` prints."""
@@ -121,19 +125,18 @@ def evaluate(
     task: Task,
     *,
     allow_leaks: bool = False,
+    leaks: Sequence[Leak] | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Runs `task`; raises ConfigError when pictures of the queries stand in the gallery.
 
     With `allow_leaks` they are counted and left in; queries that only look the same to the tower
-    are counted as suspects. Intervals resample whole photos.
+    are counted as suspects. `leaks` spares the search where several towers run on one task.
+    Intervals resample whole photos.
     """
-    leaks = (
-        []
-        if task.protocol == "leave-one-out"
-        else find_leaks(task.gallery.samples, task.queries.samples)
-    )
+    if leaks is None:
+        leaks = task_leaks(task)
     if not allow_leaks:
         refuse_leaks(leaks)
     gallery = embed_samples(
@@ -145,12 +148,19 @@ def evaluate(
         queries = embed_samples(
             task.queries.samples, tower.embed, tower.preprocessing, progress=progress
         )
-    suspects = 0
+    near: list[Leak] = []
     if task.protocol != "leave-one-out":
         near = near_by_embedding(task.gallery.samples, task.queries.samples, gallery, queries)
-        suspects = len({leak.query for leak in near})
     result = score(tower.name, task, gallery, queries, leaks=len(leaks), seed=seed)
-    return replace(result, suspects=suspects)
+    suspects = len({leak.query for leak in near})
+    return replace(result, suspects=suspects, doubtful=(*leaks, *near))
+
+
+def task_leaks(task: Task) -> list[Leak]:
+    """Pictures that stand on both sides; none by definition where a query never sees itself."""
+    if task.protocol == "leave-one-out":
+        return []
+    return find_leaks(task.gallery.samples, task.queries.samples)
 
 
 def score(

@@ -21,7 +21,7 @@ _COLUMNS = ("tower", "task", "protocol", "gallery", "queries", "skus", "top1", "
 
 
 def write_report(evaluations: Sequence[Evaluation], out: Path) -> None:
-    """Writes evaluation.json, evaluation.csv, evaluation.png, per_sku.csv and confusions.png.
+    """Writes evaluation.json, evaluation.csv, evaluation.png, per_sku.csv, leaks.csv, confusions.png.
 
     Raises OutputError where `out` cannot be written.
     """
@@ -31,6 +31,7 @@ def write_report(evaluations: Sequence[Evaluation], out: Path) -> None:
     write_text(out / "evaluation.csv", _table(evaluations))
     write_bytes(out / "evaluation.png", bars(evaluations))
     write_text(out / "per_sku.csv", _per_sku(evaluations))
+    write_text(out / "leaks.csv", _leaks(evaluations))
     worst = min(evaluations, key=lambda evaluation: evaluation.top[1])
     picture = confusion_sheet(worst)
     if picture is not None:
@@ -141,4 +142,19 @@ def _per_sku(evaluations: Sequence[Evaluation]) -> str:
     for evaluation in evaluations:
         for label, count, top1 in evaluation.per_sku():
             writer.writerow([evaluation.tower, evaluation.task.name, label, count, round(top1, 4)])
+    return stream.getvalue()
+
+
+def _leaks(evaluations: Sequence[Evaluation]) -> str:
+    """Pairs that are the same file, near in hash bits, or near to a tower (its cosine)."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["tower", "query", "gallery", "kind", "bits", "cosine"])
+    for evaluation in evaluations:
+        for leak in evaluation.doubtful:
+            kind = "file" if leak.bits < 0 else "hash" if leak.cosine is None else "embedding"
+            bits = leak.bits if kind == "hash" else ""
+            cosine = "" if leak.cosine is None else f"{leak.cosine:.4f}"
+            row = [evaluation.tower, str(leak.query), str(leak.gallery), kind, bits, cosine]
+            writer.writerow(row)
     return stream.getvalue()

@@ -21,11 +21,14 @@ NEAR_BITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Two pictures that are the same file (`bits` = −1) or differ in a few hash bits."""
+    """Two pictures that are the same file (`bits` = −1), differ in a few hash bits, or look the same
+    to a tower (`cosine`; its hash bits are not counted then).
+    """
 
     gallery: Path
     query: Path
     bits: int
+    cosine: float | None = None
 
 
 def find_leaks(
@@ -59,8 +62,9 @@ def near_by_embedding(
     It finds what hashes miss (a shifted cut of the same photo), and is only as good as the tower:
     such pairs are reported as suspects, never refused.
     """
-    pairs = np.argwhere(other @ one.T >= floor).tolist()
-    return [Leak(gallery[g].path, queries[q].path, 0) for q, g in pairs]
+    cosines = other @ one.T
+    pairs = np.argwhere(cosines >= floor).tolist()
+    return [Leak(gallery[g].path, queries[q].path, 0, float(cosines[q, g])) for q, g in pairs]
 
 
 def refuse_leaks(leaks: Sequence[Leak]) -> None:

@@ -15,7 +15,7 @@ from edge.errors import OutputError
 from export.datasets import FRONT_STEM
 from export.images import Image
 from export.scenes.brands import Split
-from export.scenes.catalog import Sku, build_catalog
+from export.scenes.catalog import build_catalog
 from export.scenes.crops import render_crop
 from export.scenes.fronts import FrontCache, render_front
 
@@ -31,7 +31,7 @@ def render_skus(
     crops: int,
     hard_share: float = 0.15,
     front_px: int = 320,
-    done: Callable[[Sku], None] = lambda sku: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Writes `out/<sku>/front.png`, `out/<sku>/NNN.png` and `out/skus.csv`; finished files stay.
 
@@ -61,7 +61,7 @@ def render_skus(
             front = folder / f"{FRONT_STEM}.png"
             if not front.exists():
                 _write(front, render_front(sku, front_px))
-            done(sku)
+            progress(number + 1, len(catalog.skus))
     except OSError as error:
         raise OutputError(f"{error.filename or out}: {error.strerror}") from error
 

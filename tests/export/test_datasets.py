@@ -70,6 +70,33 @@ def test_rp2k_takes_the_folder_above_the_picture_as_sku(tmp_path: Path) -> None:
     assert samples == {"green": ("tea",), "cola": ()}
 
 
+def test_rp2k_refuses_one_sku_in_two_spellings(tmp_path: Path) -> None:
+    for path in ("train/tea/Green Tea/1.jpg", "train/drinks/green tea/2.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_bytes(b"x")
+    with pytest.raises(ConfigError, match="one SKU in two spellings"):
+        read_rp2k(tmp_path, "train")
+
+
+def test_grocery_store_as_it_is_published_and_its_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_text(
+        "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),"
+        "Iconic Image Path (str),Product Description Path (str)\n"
+        "Golden-Delicious,0,Apple,0,/iconic-images-and-descriptions/Fruit/Apple/Golden-Delicious/"
+        "Golden-Delicious_Iconic.jpg,/x.txt\n"
+    )
+    (tmp_path / "train.txt").write_text("train/Fruit/Apple/Golden-Delicious/1.jpg, 0, 0\n")
+    (sample,) = read_grocery_store(tmp_path, "train").samples
+    assert (sample.label, sample.levels) == ("Golden-Delicious", ("Fruit", "Apple"))
+    assert read_grocery_store(tmp_path, "iconic").samples[0].clean
+    (tmp_path / "train.txt").write_text("train/Fruit/Apple/Golden-Delicious/1.jpg, 5, 0\n")
+    with pytest.raises(ConfigError, match=r"train\.txt, line 1: expected path, class"):
+        read_grocery_store(tmp_path, "train")
+    (tmp_path / "train.txt").write_text("")
+    with pytest.raises(ConfigError, match="no images found"):
+        read_grocery_store(tmp_path, "train")
+
+
 def test_left_out_skus_are_gone_and_unknown_ones_are_an_error() -> None:
     samples = tuple(Sample(Path(f"{i}.jpg"), label, str(i)) for i, label in enumerate("aab"))
     dataset = Dataset("set", samples)

@@ -44,3 +44,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         render_skus(tmp_path / "file", split="test", seed=3, skus=1, crops=1)
+
+
+def test_the_command_renders_the_same_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from export.cli import app
+
+    call = ["scenes", "--out", str(tmp_path), "--split", "test", "--seed", "3", "--skus", "2"]
+    app([*call, "--crops", "1"], standalone_mode=False)
+    assert set(read_folder(tmp_path).counts().values()) == {2}
+    assert "2 products, 1 crops each" in capsys.readouterr().out
