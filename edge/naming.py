@@ -152,13 +152,14 @@ def _fit(
     for start in range(0, len(pictures), _BATCH):
         batch = pictures[start : start + _BATCH]
         vectors = models.embedder.embed_images([p.image for p in batch]).vectors
-        for picture, vector in zip(batch, vectors, strict=True):
+        nearby = enrolled.near(vectors)
+        for picture, vector, near in zip(batch, vectors, nearby, strict=True):
             sku_id = picture.filled.sku.sku_id
             owners = store.same_picture(picture.sha256) if store else {}
             if sku_id in owners.values():
                 report.known += 1
                 continue
-            reasons = check(picture.image, vector, sku_id, enrolled)
+            reasons = check(picture.image, vector, sku_id, enrolled, near)
             if reasons and not force:
                 duplicate = all(reason.startswith(NEAR_DUPLICATE) for reason in reasons)
                 line = f"{picture.what} for SKU {sku_id!r}: {'; '.join(reasons)}"

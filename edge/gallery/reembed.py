@@ -10,23 +10,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.atomic import cannot_write, make_folder, write_text
 from edge.errors import GalleryError
-from edge.gallery.exact import ExactIndex
-from edge.gallery.records import NewReference, Reference, ReferenceSet
+from edge.gallery.records import NewReference, Reference
 from edge.gallery.replace import replacing
 from edge.gallery.store import GalleryStore
 from edge.gallery.twins import decode
-from edge.types import U8, Embeddings
+from edge.types import F32, I64, U8, Embeddings
 
 BATCH = 64
 SAMPLE = 2000
 """References whose answers are compared, spread over all."""
 _STATE = "source.json"
 _WORK = "gallery.db"
-_BLOCK = 256
+BLOCK = 4096
 
+Bools = npt.NDArray[np.bool_]
 Embed = Callable[[list[U8]], Embeddings]
 Progress = Callable[[int, int], None]
 
@@ -87,7 +88,7 @@ def reembed_gallery(
             "tower": tower,
             "precision": precision,
         }
-        total = len(old.vectors())
+        total = old.reference_count
         with _work_store(work, made_from, dim) as new:
             resumed = _copy(old, new, embed, total, progress)
             report = _compare(str(out), old, new, resumed)
@@ -120,7 +121,7 @@ def _copy(
     missing = [sku for sku in old.skus() if sku.sku_id not in known]
     if missing:
         new.add_skus(missing)
-    there = done = len(new.vectors())
+    there = done = new.reference_count
     batch: list[Reference] = []
     for number, reference in enumerate(old.references(), 1):
         if number <= there:
@@ -143,20 +144,19 @@ def _copy(
     return there
 
 
-def _moved(one: Reference, vector: np.ndarray) -> NewReference:
+def _moved(one: Reference, vector: F32) -> NewReference:
     return NewReference(
         one.sku_id, vector, one.jpeg, one.source, one.source_sha256, one.quality, one.created_at
     )
 
 
 def _compare(path: str, old: GalleryStore, new: GalleryStore, resumed: int) -> ReembedReport:
-    before, after = old.vectors(), new.vectors()
-    n = len(before)
+    n = old.reference_count
     some = np.unique(np.linspace(0, max(n - 1, 0), min(SAMPLE, n)).astype(np.int64))
-    old_sku, new_sku = _nearest_other(before, some), _nearest_other(after, some)
-    own = before.sku_index[some]
+    own, old_sku = _nearest_other(old, some)
+    _, new_sku = _nearest_other(new, some)
 
-    def share(flags: np.ndarray) -> float:
+    def share(flags: Bools) -> float:
         return float(flags.mean()) if len(flags) else 1.0
 
     return ReembedReport(
@@ -173,16 +173,31 @@ def _compare(path: str, old: GalleryStore, new: GalleryStore, resumed: int) -> R
     )
 
 
-def _nearest_other(references: ReferenceSet, rows: np.ndarray) -> np.ndarray:
-    """The SKU's number of the nearest other reference of each row; -1 where there is none."""
-    index = ExactIndex(np.arange(len(references), dtype=np.int64), references.vectors)
-    nearest = np.full(len(rows), -1, np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
-        found = index.search(references.vectors[part], 2).reference_id
-        other = np.where(found[:, 0] == part, found[:, 1], found[:, 0])
-        nearest[start : start + _BLOCK] = np.where(other >= 0, references.sku_index[other], -1)
-    return nearest
+def _nearest_other(store: GalleryStore, rows: I64) -> tuple[I64, I64]:
+    """Numbers of the SKUs of ``rows`` and of the nearest other reference of each, -1 for none.
+
+    Rows count in the order of the ids, so that they mean the same in both galleries.
+    """
+    queries = np.zeros((len(rows), store.dim), np.float32)
+    own, nearest = np.full(len(rows), -1, np.int64), np.full(len(rows), -1, np.int64)
+    best = np.full(len(rows), -np.inf, np.float32)
+    first = 0
+    for block in store.blocks(BLOCK):
+        here = (rows >= first) & (rows < first + len(block))
+        queries[here] = block.vectors[rows[here] - first]
+        own[here] = block.sku_index[rows[here] - first]
+        first += len(block)
+    first = 0
+    for block in store.blocks(BLOCK):
+        similarity = queries @ block.vectors.T
+        here = np.flatnonzero((rows >= first) & (rows < first + len(block)))
+        similarity[here, rows[here] - first] = -np.inf
+        at = similarity.argmax(axis=1)
+        found = np.take_along_axis(similarity, at[:, None], axis=1)[:, 0]
+        better = found > best
+        best[better], nearest[better] = found[better], block.sku_index[at[better]]
+        first += len(block)
+    return own, nearest
 
 
 def _publish(work: Path, out: Path) -> None:

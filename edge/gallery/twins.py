@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edge.errors import GalleryError
 from edge.gallery.reader import GalleryReader
+from edge.gallery.records import ReferenceSet
 from edge.types import F32, U8
 
 SAME_SIMILARITY = 0.93
@@ -28,6 +29,7 @@ brighter, with grain, or cut by 1% a side differs by at most 29 there, and its s
 0.94.
 """
 
+HELD = 200_000
 _BLOCK = 16384
 
 Signature = npt.NDArray[np.float32]
@@ -44,58 +46,56 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Similarity by row of what is near a vector among the first ``upto`` rows."""
+    """What is near a vector: similarity by reference id and by number of the pictures added since;
+    of the latter the first ``upto`` were looked at."""
 
-    rows: Mapping[int, float]
+    stored: dict[int, float]
+    added: dict[int, float]
     upto: int
 
 
 class Enrolled:
     """The references of a gallery, and those added since, to compare new pictures with.
 
-    Holds all vectors in memory; pictures are read when vectors are similar. The gallery must stay
-    open and unchanged but for what is added here.
+    Vectors of a gallery of up to HELD references are held in memory, those of a larger one are read
+    again by each call of ``near``; pictures are read where vectors are similar. The gallery must
+    stay open and unchanged but for what is added here.
     """
 
     def __init__(self, gallery: GalleryReader | None = None, *, dim: int | None = None) -> None:
         """All of a gallery, or nothing yet for vectors of length ``dim``."""
         self._gallery = gallery
-        self._skus: list[str] = []
-        self._what: list[str] = []
-        self._signatures: list[Signature | None] = []
-        self._stored: dict[str, dict[int, Signature]] = {}
-        if gallery is None:
-            self._ids: list[int] = []
-            self._vectors: F32 = np.zeros((0, dim or 0), np.float32)
-            return
-        snapshot = gallery.snapshot()
-        self._ids = snapshot.references.ids.tolist()
-        self._vectors = snapshot.references.vectors
-        self._skus = [snapshot.skus[i].sku_id for i in snapshot.references.sku_index.tolist()]
-        self._what = [f"reference {i}" for i in self._ids]
-        self._signatures = [None] * len(self._ids)
+        self._skus = [sku.sku_id for sku in gallery.skus()] if gallery is not None else []
+        self._held: ReferenceSet | None = None
+        if gallery is not None and gallery.reference_count <= HELD:
+            self._held = gallery.vectors()
+        self._sku_of: dict[int, str] = {}
+        self._signatures: dict[int, Signature] = {}
+        self._vectors: F32 = np.zeros(
+            (64, gallery.dim if gallery is not None else dim or 0), np.float32
+        )
+        self._added: list[tuple[str, str, Signature]] = []
 
     def add(self, sku_id: str, what: str, image: U8, vector: F32) -> None:
         """Compare what comes later with this picture too, called ``what``."""
-        n = len(self._skus)
+        n = len(self._added)
         if n == len(self._vectors):
-            grown = np.zeros((max(64, 2 * n), len(vector)), np.float32)
-            grown[:n] = self._vectors[:n]
-            self._vectors = grown
+            self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
         self._vectors[n] = vector
-        self._skus.append(sku_id)
-        self._what.append(what)
-        self._signatures.append(signature(image))
+        self._added.append((sku_id, what, signature(image)))
 
     def near(self, vectors: F32) -> list[Near]:
         """What is now near each of ``vectors (N, D)``, for ``twins``: quicker than one by one."""
-        upto = len(self._skus)
-        found: list[dict[int, float]] = [{} for _ in vectors]
-        for start in range(0, upto, _BLOCK):
-            similarity = vectors @ self._vectors[start : min(start + _BLOCK, upto)].T
-            for i, row in np.argwhere(similarity >= SAME_SIMILARITY).tolist():
-                found[i][start + row] = float(similarity[i, row])
-        return [Near(rows, upto) for rows in found]
+        found = [Near({}, {}, len(self._added)) for _ in vectors]
+        for block in self._blocks():
+            similarity = vectors @ block.vectors.T
+            for i, at in np.argwhere(similarity >= SAME_SIMILARITY).tolist():
+                reference = int(block.ids[at])
+                self._sku_of[reference] = self._skus[int(block.sku_index[at])]
+                found[i].stored[reference] = float(similarity[i, at])
+        for i, vector in enumerate(vectors):
+            found[i].added.update(self._near_added(vector, 0))
+        return found
 
     def twins(self, image: U8, vector: F32, near: Near | None = None) -> list[Twin]:
         """References that show nearly the same as ``image`` of embedding ``vector``, nearest first.
@@ -103,35 +103,35 @@ class Enrolled:
         ``near`` is what ``near`` found for it earlier; what was added since is looked at too.
         """
         known = near if near is not None else self.near(vector[None])[0]
-        rows = dict(known.rows)
-        for row in range(known.upto, len(self._skus)):
-            similarity = float(self._vectors[row] @ vector)
-            if similarity >= SAME_SIMILARITY:
-                rows[row] = similarity
         own = signature(image)
-        return [
-            Twin(self._skus[row], self._what[row], similarity)
-            for row, similarity in sorted(rows.items(), key=lambda item: (-item[1], item[0]))
-            if same_pixels(self._signature(row), own)
+        found = [
+            Twin(self._sku_of[reference], f"reference {reference}", similarity)
+            for reference, similarity in known.stored.items()
+            if same_pixels(self._signature(reference), own)
         ]
+        added = {**known.added, **self._near_added(vector, known.upto)}
+        for number, similarity in added.items():
+            sku_id, what, other = self._added[number]
+            if same_pixels(other, own):
+                found.append(Twin(sku_id, what, similarity))
+        return sorted(found, key=lambda twin: -twin.similarity)
 
-    def _signature(self, row: int) -> Signature:
-        known = self._signatures[row]
-        if known is None:
-            known = self._signatures[row] = self._read(self._skus[row])[self._ids[row]]
-        return known
+    def _near_added(self, vector: F32, first: int) -> dict[int, float]:
+        similarity = self._vectors[first : len(self._added)] @ vector
+        rows = np.flatnonzero(similarity >= SAME_SIMILARITY).tolist()
+        return {first + row: float(similarity[row]) for row in rows}
 
-    def _read(self, sku_id: str) -> dict[int, Signature]:
-        """The signatures of a SKU's stored references by id."""
-        if self._gallery is None:
-            return {}
-        if sku_id not in self._stored:
-            found = {}
-            for reference in self._gallery.references(sku_id):
-                what = f"{self._gallery.path}: reference {reference.reference_id}"
-                found[reference.reference_id] = signature(decode(reference.jpeg, what))
-            self._stored[sku_id] = found
-        return self._stored[sku_id]
+    def _blocks(self) -> Iterator[ReferenceSet]:
+        if self._gallery is not None:
+            yield from [self._held] if self._held is not None else self._gallery.blocks(_BLOCK)
+
+    def _signature(self, reference: int) -> Signature:
+        """Of a stored picture; those of its SKU are read with it."""
+        if reference not in self._signatures and self._gallery is not None:
+            for one in self._gallery.references(self._sku_of[reference]):
+                what = f"{self._gallery.path}: reference {one.reference_id}"
+                self._signatures[one.reference_id] = signature(decode(one.jpeg, what))
+        return self._signatures[reference]
 
 
 def signature(image: U8) -> Signature:

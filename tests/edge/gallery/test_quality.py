@@ -104,7 +104,11 @@ def test_either_another_look_or_other_pixels_will_do() -> None:
     assert check(package(5), vector(1), "a", enrolled) == []
 
 
-def test_references_of_a_gallery_count_and_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [0, 100])
+def test_references_of_a_gallery_count_and_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("edge.gallery.twins.HELD", held)
     path = tmp_path / "g.db"
     with GalleryStore.create(path, tower="t", dim=DIM, precision="fp32") as store:
         store.add_skus([Sku("a"), Sku("b")])
@@ -134,7 +138,7 @@ def test_what_was_looked_up_ahead_misses_nothing_that_came_after() -> None:
     for i, one in enumerate(vectors[:150]):
         enrolled.add("a", f"{i}", image, one)
     nearby = enrolled.near(vectors)
-    assert sum(bool(near.rows) for near in nearby) >= 150
+    assert sum(bool(near.added) for near in nearby) >= 150
     for i, one in enumerate(vectors[150:], 150):
         assert enrolled.twins(image, one, nearby[i]) == enrolled.twins(image, one)
         enrolled.add("a", f"{i}", image, one)

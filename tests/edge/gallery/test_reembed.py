@@ -74,7 +74,11 @@ def told(path: Path) -> list[tuple[object, ...]]:
         ]
 
 
-def test_the_new_gallery_holds_all_but_the_vectors(old: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [4, 4096])
+def test_the_new_gallery_holds_all_but_the_vectors(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(reembed, "BLOCK", block)
     before = old.read_bytes()
     out = tmp_path / "new.db"
     report = run(old, out)
