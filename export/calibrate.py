@@ -18,7 +18,7 @@ from export.answers import Labelled, depth_of, draw
 from export.answers import Path as CategoryPath
 from export.calibration import calibrate
 from export.calibration_record import CalibrationRecord, refuse_shared_skus
-from export.datasets import Dataset, Sample
+from export.datasets import Dataset, Sample, merge
 from export.embedding import Embed, embed_samples, normalised, onnx_embed, whole
 from export.images import read_rgb
 from export.leaks import file_digest, find_leaks, refuse_leaks
@@ -30,13 +30,13 @@ from export.tasks import open_dataset
 class CalibrationRequest:
     """Options of one calibration.
 
-    ``data`` and ``queries`` are dataset words as of ``open_dataset``; without ``queries`` each SKU's
-    photos are divided, ``references`` of them enrolled. ``evaluation`` names data that will be evaluated
-    on: nothing of it may be calibrated on. ``categories`` is a ``skus.csv``.
+    ``data`` (merged) and ``queries`` are dataset words as of ``open_dataset``; without ``queries``
+    each SKU's photos are divided, ``references`` of them enrolled. ``evaluation`` names data that
+    will be evaluated on: nothing of it may be calibrated on. ``categories`` is a ``skus.csv``.
     """
 
     bundle: Path
-    data: str
+    data: tuple[str, ...]
     out: Path
     queries: str | None = None
     evaluation: tuple[str, ...] = ()
@@ -75,6 +75,7 @@ def run_calibration(
         raise ConfigError(f"calibration needs 4 SKUs or more, got {len(skus)}")
     rng = np.random.default_rng(request.seed)
     unknown = [draw(skus, options.unknown_share, rng) for _ in range(options.draws)]
+    settings = _settings(request, options, gallery, queries)
     points: dict[Precision, OperatingPoint] = {}
     reports: dict[Precision, dict[str, Any]] = {}
     spec = bundle.manifest.tower.preprocessing
@@ -89,14 +90,14 @@ def run_calibration(
         views, answers = best_views(tasks, options, depth_of(enrolled))
         done = calibrate(
             answers, views=views, target=request.target, level_target=request.level_target,
-            measured=_measured(request, precision),
+            measured=_measured(settings, precision),
         )  # fmt: skip
         points[precision], reports[precision] = done.point, done.report
     record = CalibrationRecord(
         tower=bundle.manifest.tower.fingerprint,
         points=points,
         reports=reports,
-        settings=_settings(request),
+        settings=settings,
         skus=tuple(skus),
         pictures=tuple(sorted({file_digest(s.path) for s in (*gallery.samples, *queries.samples)})),
     )
@@ -149,7 +150,8 @@ def labelled(
 
 
 def _pictures(request: CalibrationRequest) -> tuple[Dataset, Dataset]:
-    data = open_dataset(request.data)
+    parts = [open_dataset(text) for text in request.data]
+    data = parts[0] if len(parts) == 1 else merge(" + ".join(p.name for p in parts), parts)
     queries = open_dataset(request.queries) if request.queries is not None else None
     if request.category is not None:
         data = data.where(lambda s: s.levels[:1] == (request.category,))
@@ -196,23 +198,21 @@ def _enrolled(
     return Labelled(np.concatenate(vectors), tuple(labels), tuple(paths[x] for x in labels))
 
 
-def _measured(request: CalibrationRequest, precision: Precision) -> str:
-    asked = f", queries {request.queries}" if request.queries else ""
-    return (
-        f"edge-export calibrate: {precision}, data {request.data}{asked}, target {request.target},"
-        f" {request.unknown_share:.0%} of the SKUs not enrolled in each of {request.draws} draws,"
-        f" seed {request.seed}; 95% one-sided Clopper-Pearson in every draw"
-    )
-
-
-def _settings(request: CalibrationRequest) -> dict[str, Any]:
+def _settings(
+    request: CalibrationRequest, options: OpenSetOptions, gallery: Dataset, queries: Dataset
+) -> dict[str, Any]:
+    """What was measured on what; data by name, for paths mean nothing on another machine."""
     return {
-        "data": request.data,
-        "queries": request.queries,
+        "gallery": gallery.name,
+        "queries": queries.name,
         "target": request.target,
         "level_target": request.level_target,
-        "unknown_share": round(request.unknown_share, 4),
-        "draws": request.draws,
-        "references": request.references,
+        "unknown_share": round(options.unknown_share, 4),
+        "draws": options.draws,
         "seed": request.seed,
     }
+
+
+def _measured(settings: dict[str, Any], precision: Precision) -> str:
+    words = ", ".join(f"{key} {value}" for key, value in settings.items())
+    return f"edge-export calibrate, {precision}: {words}"

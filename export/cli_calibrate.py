@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Bundle whose tower is calibrated.")],
-    data: Annotated[str, typer.Option(help="[reader:]path[:split] of labelled pictures.")],
+    data: Annotated[
+        list[str], typer.Option(help="[reader:]path[:split] of labelled pictures; may be repeated.")
+    ],
     out: Annotated[Path, typer.Option(help="JSON file for the operating points.")],
     queries: Annotated[
         str | None, typer.Option(help="Pictures to ask; otherwise the data's photos are divided.")
@@ -50,7 +52,7 @@ def calibrate(
     record = run_calibration(
         CalibrationRequest(
             bundle=bundle,
-            data=data,
+            data=tuple(data),
             out=out,
             queries=queries,
             evaluation=tuple(evaluation or ()),

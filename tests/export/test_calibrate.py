@@ -35,7 +35,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, write_skus) -> Path:
 
 def _request(bundle: Path, pictures: Path, out: Path, **changes) -> CalibrationRequest:
     values = {"target": 0.8, "level_target": 0.8, "draws": 2, "references": 3, "threads": 1}
-    return CalibrationRequest(bundle=bundle, data=str(pictures), out=out, **{**values, **changes})
+    return CalibrationRequest(
+        bundle=bundle, data=(str(pictures),), out=out, **{**values, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
