@@ -87,35 +87,30 @@ def test_it_is_ready_healthy_and_measured(start: Start) -> None:
     assert any(line.startswith("STATUS=ok: 1 of 1 cameras on cpu") for line in daemon.told)
 
 
-def test_it_stops_cleanly_within_five_seconds(start: Start) -> None:
+def test_it_keeps_processes_apart_and_stops_cleanly_within_five_seconds(start: Start) -> None:
     daemon = start()
     inventory(daemon)
     segments = list(Path("/dev/shm").glob("shelf-edge-a-*"))
     children = daemon.children()
     assert set(children) == {"inference", "capture"}
+    # the supervisor loads neither models nor pictures
+    own = Path(f"/proc/{daemon.pid}/maps").read_text()
+    assert "cv2" not in own
+    assert "onnxruntime" not in own
+    assert "onnxruntime" in Path(f"/proc/{children['inference']}/maps").read_text()
+    ours = [s for s in segments if _made_by(s, children)]
+    assert ours
     begun = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - begun < 5
     assert "STOPPING=1" in daemon.told
-    assert not [s for s in segments if s.exists() and _made_by(s, children)]
+    assert not [s for s in ours if s.exists()]
     for pid in children.values():
         assert not Path(f"/proc/{pid}").exists()
 
 
 def _made_by(segment: Path, children: dict[str, int]) -> bool:
-    return any(
-        str(segment) in Path(f"/proc/{pid}/maps").read_text()
-        for pid in children.values()
-        if Path(f"/proc/{pid}").exists()
-    )
-
-
-def test_the_supervisor_loads_neither_models_nor_pictures(start: Start) -> None:
-    daemon = start()
-    maps = Path(f"/proc/{daemon.pid}/maps").read_text()
-    assert "cv2" not in maps
-    assert "onnxruntime" not in maps
-    assert "onnxruntime" in Path(f"/proc/{daemon.children()['inference']}/maps").read_text()
+    return any(str(segment) in Path(f"/proc/{pid}/maps").read_text() for pid in children.values())
 
 
 def test_the_watchdog_is_fed_by_inference_and_starves_with_it(start: Start) -> None:
