@@ -49,6 +49,7 @@ class Delivery:
         still = settings.kind == "file"
         self._watch = PictureWatch(0.0 if still else settings.frozen_after_s, status.frozen)
         self._undecoded = 0
+        self._cpu_before_ns = time.process_time_ns()
         self._stream_clock = StreamClock()
         self._told_ns = 0
 
@@ -65,29 +66,20 @@ class Delivery:
         mark = stream.mark()
         self._stream_clock.saw(now_ns / 1e9, keyframe=mark.keyframe)
         lag_s = self._stream_clock.lag_s(now_ns / 1e9, mark.stamp_s)
-        cpu_ns = time.process_time_ns()
+        cpu_ns = time.process_time_ns() - self._cpu_before_ns
         if now_ns < self.due_ns:
             status.count(cpu_ns=cpu_ns)
             return
         # a late frame must not make the next ones come in a burst
         self.due_ns = max(self.due_ns + self._period_ns, now_ns - self._period_ns // 2)
-        try:
-            bgr = stream.retrieve()
-        except CameraError:
-            self._undecoded += 1
+        bgr = self._retrieved(stream)
+        if bgr is None:
             status.count(cpu_ns=cpu_ns)
-            if self._undecoded >= _UNDECODED_IN_A_ROW:
-                raise
             return
-        self._undecoded = 0
         height, width = bgr.shape[:2]
         left, top, right, bottom = self._region.box(width, height)
         cut = bgr[top:bottom, left:right]
-        settings = self._settings
-        black, grey = settings.black_after_s > 0, settings.grey_after_s > 0
-        look = look_of(cut, black=black, grey=grey)
-        self._region.blank(cut)
-        verdict = self._watch.judge(cut, look, now_ns)
+        verdict = self._judge(cut, now_ns)
         self._describe(stream.describe(), (width, height), now_ns, lag_s, verdict)
         if verdict.usable:
             write_rgb(cut, self._writer.begin(*cut.shape[:2]))
@@ -99,6 +91,25 @@ class Delivery:
             )
         status.count(handed_on=verdict.usable, withheld=not verdict.usable, cpu_ns=cpu_ns)
         self._reopen_where_broken(cut, verdict, now_ns)
+
+    def _retrieved(self, stream: Stream) -> U8 | None:
+        """The picture, None where it cannot be decoded; CameraError after many such in a row."""
+        try:
+            picture = stream.retrieve()
+        except CameraError:
+            self._undecoded += 1
+            if self._undecoded >= _UNDECODED_IN_A_ROW:
+                raise
+            return None
+        self._undecoded = 0
+        return picture
+
+    def _judge(self, cut: U8, now_ns: int) -> Verdict:
+        """Judge a picture, and blank it where it is masked."""
+        settings = self._settings
+        look = look_of(cut, black=settings.black_after_s > 0, grey=settings.grey_after_s > 0)
+        self._region.blank(cut)
+        return self._watch.judge(cut, look, now_ns)
 
     def _describe(
         self,
