@@ -190,8 +190,8 @@ def _nearest_other(store: GalleryStore, rows: I64) -> tuple[I64, I64]:
     first = 0
     for block in store.blocks(BLOCK):
         similarity = queries @ block.vectors.T
-        here = np.flatnonzero((rows >= first) & (rows < first + len(block)))
-        similarity[here, rows[here] - first] = -np.inf
+        selves = np.flatnonzero((rows >= first) & (rows < first + len(block)))
+        similarity[selves, rows[selves] - first] = -np.inf
         at = similarity.argmax(axis=1)
         found = np.take_along_axis(similarity, at[:, None], axis=1)[:, 0]
         better = found > best

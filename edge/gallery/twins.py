@@ -26,7 +26,7 @@ Neither is enough alone. Half of 1,900 photos of GroceryStoreDataset have anothe
 product above 0.95, which is worth enrolling. Packshots of flavours differ by 7 levels in the mean, but
 by 43 or more in the part that names the flavour; a copy saved at quality 50, at half the size, 15%
 brighter, with grain, or cut by 1% a side differs by at most 29 there, and its similarity is at least
-0.94.
+0.94. Of all 2,640 training photos two are found to be copies of another, and none contradicts one.
 """
 
 HELD = 200_000
