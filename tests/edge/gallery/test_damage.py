@@ -32,7 +32,8 @@ def at_work(tmp_path_factory: pytest.TempPathFactory, unit, new_reference) -> Fi
     with GalleryStore.open(path, read_only=False) as store:
         store.add_references([new_reference("c", v) for v in unit(3, 64, 7)])
         store.relabel(store.vectors().ids[:2], "b")
-        return _files(path.parent)
+        shm = path.with_name("gallery.db-shm").read_bytes()
+        return _files(path.parent) | {"gallery.db-shm": shm}
 
 
 def _fill(path: Path, unit, new_reference) -> GalleryStore:
@@ -154,6 +155,14 @@ def test_a_flipped_byte_under_a_journal_is_an_error_or_harmless(
     _hold(tmp_path, at_work, _flips(at_work, "gallery.db", places))
 
 
+def test_the_index_of_the_journal_is_made_anew(at_work: Files, tmp_path: Path) -> None:
+    name = "gallery.db-shm"
+    flips = _flips(at_work, name, _sample(at_work, name, 40))
+    assert _hold(tmp_path, at_work, flips)[0] == 0
+    cuts = [(f"{name} cut at {n}", {**at_work, name: at_work[name][:n]}) for n in (0, 3, 5000)]
+    assert _hold(tmp_path, at_work, iter(cuts)) == (0, 3)
+
+
 def test_any_flipped_byte_of_the_sidecar_is_an_error(closed: Files, tmp_path: Path) -> None:
     name = "gallery.db.seq"
     size = len(closed[name])
@@ -216,7 +225,7 @@ def test_every_single_byte(
 
 def test_the_fixtures_hold_what_they_say(closed: Files, at_work: Files, tmp_path: Path) -> None:
     assert set(closed) == {"gallery.db", "gallery.db.seq"}
-    assert set(at_work) == set(NAMES)
+    assert set(at_work) == {*NAMES, "gallery.db-shm"}
     snapshot, changes = _read(_lay_out(tmp_path, at_work))
     assert len(snapshot.references) == 36
     assert changes is not None
