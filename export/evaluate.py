@@ -15,11 +15,9 @@ from export.datasets import Dataset, Sample
 from export.embedding import F32, embed_samples
 from export.leaks import Leak, file_digest, find_leaks, near_by_embedding, refuse_leaks
 from export.metrics import (
-    OpenSetCurve,
     Ranking,
     bootstrap_ci95,
     hits,
-    open_set_curve,
     rank,
 )
 from export.towers import OpenTower
@@ -183,28 +181,6 @@ def score(
     )
 
 
-def open_set(
-    tower: OpenTower, task: Task, *, unknown_share: float = 0.3, seed: int = 0
-) -> OpenSetCurve:
-    """FPIR and FNIR by threshold, with a random share of the SKUs left out of the gallery."""
-    if not 0 < unknown_share < 1:
-        raise ConfigError(f"unknown_share must lie between 0 and 1, got {unknown_share}")
-    labels = list(task.gallery.labels)
-    rng = np.random.default_rng(seed)
-    count = max(1, round(unknown_share * len(labels)))
-    left_out = {labels[int(i)] for i in rng.permutation(len(labels))[:count]}
-    gallery = embed_samples(task.gallery.samples, tower.embed, tower.preprocessing)
-    queries = embed_samples(task.queries.samples, tower.embed, tower.preprocessing)
-    references, truth = _numbers(task)
-    kept = np.array([s.label not in left_out for s in task.gallery.samples])
-    known = np.array([s.label not in left_out for s in task.queries.samples])
-    exclude = _own(task)[:, kept] if task.protocol == "leave-one-out" else None
-    ranking = rank(gallery[kept], references[kept], queries, k=1, exclude=exclude)
-    best = ranking.similarity[:, 0]
-    right = hits(ranking, truth, 1)
-    return open_set_curve(best[known], right[known], best[~known])
-
-
 def _numbers(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     ids = {label: i for i, label in enumerate(task.gallery.labels)}
 
@@ -226,16 +202,20 @@ def _own(task: Task) -> NDArray[np.bool_]:
 
 
 def _levels(task: Task, ranking: Ranking, right: NDArray[np.bool_]) -> dict[str, float]:
-    """Share of queries whose answer lies in the right category, level by level, and the SKU."""
+    """Share of queries whose answer lies in the right category, level by level, and the SKU.
+
+    A level counts the queries whose own path reaches it.
+    """
     paths = {s.label: s.levels for s in task.gallery.samples}
     names = task.gallery.labels
     truth = [paths[s.label] for s in task.queries.samples]
     answers = [paths[names[i]] if i >= 0 else () for i in ranking.label[:, 0]]
-    depth = min((len(path) for path in paths.values()), default=0)
-    levels = {
-        f"level{n}": float(
-            np.mean([one[:n] == two[:n] for one, two in zip(truth, answers, strict=True)])
-        )
-        for n in range(1, depth + 1)
-    }
+    levels = {}
+    for depth in range(1, max(len(path) for path in truth) + 1):
+        reach = [
+            one[:depth] == two[:depth]
+            for one, two in zip(truth, answers, strict=True)
+            if len(one) >= depth
+        ]
+        levels[f"level{depth}"] = float(np.mean(reach))
     return {**levels, "sku": float(right.mean())}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from edge.errors import ConfigError
 from edge.manifest import Preprocessing
 from export.datasets import Dataset, Sample, read_folder
 from export.embedding import normalised
-from export.evaluate import Task, evaluate, open_set
+from export.evaluate import Task, evaluate
 from export.leaks import find_leaks, near_by_embedding
 from export.towers import OpenTower
 
@@ -129,11 +130,21 @@ def test_tasks_that_cannot_be_answered_are_refused(skus: Dataset) -> None:
         Task("t", "leave-one-out", clean, clean)
 
 
-def test_unknown_skus_are_told_by_their_similarity(skus: Dataset) -> None:
-    curve = open_set(COLOUR, Task("t", "one-shot", *_halves(skus)), unknown_share=0.25, seed=1)
-    assert curve.fnir_at(0.0) < 0.2
-    blind = open_set(CONSTANT, Task("t", "one-shot", *_halves(skus)), unknown_share=0.25, seed=1)
-    assert blind.fnir_at(0.5) == 1.0
+def test_levels_count_the_queries_whose_path_reaches_them(skus: Dataset) -> None:
+    clean, photos = _halves(skus)
+
+    def cut(data: Dataset) -> Dataset:
+        short = ("sku-06", "sku-07")
+        return replace(
+            data,
+            samples=tuple(
+                replace(s, levels=s.levels[:1]) if s.label in short else s for s in data.samples
+            ),
+        )
+
+    row = evaluate(CONSTANT, Task("colours", "one-shot", cut(clean), cut(photos))).to_json()
+    # all are taken for sku-00: half are food, and of the six with a second level two are its kind
+    assert row["levels"] == {"level1": 0.5, "level2": round(2 / 6, 4), "sku": 0.125}
 
 
 def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
