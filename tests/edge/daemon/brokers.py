@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,10 @@ from typing import Any
 import pytest
 
 paho = pytest.importorskip("paho.mqtt.client")
+
+
+PATIENCE = float(os.environ.get("SHELF_EDGE_PATIENCE", "1"))
+"""For machines that are busy with something else."""
 
 
 def find_mosquitto() -> str:
@@ -109,8 +114,8 @@ class Listener:
 
 
 def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """Wait for a condition; fails after the time."""
-    deadline = time.monotonic() + timeout_s
+    """Wait for a condition; fails after the time (SHELF_EDGE_PATIENCE multiplies it)."""
+    deadline = time.monotonic() + timeout_s * PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
