@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +55,13 @@ class Edit:
         """Replace what is known about a product; nothing where nothing differs."""
         if self._skus.get(sku.sku_id) != sku:
             before = self._skus.replace(sku)
-            self._note({"do": "update_sku", "before": asdict(before)})
+            self._note({"do": "update_sku", "before": _to_json(before)})
 
     def remove_skus(self, sku_ids: Sequence[str]) -> None:
         """Remove products with all their references."""
         for sku_id in sku_ids:
             self.remove_references(self._references.of_sku(sku_id))
-            self._note({"do": "remove_sku", "sku": asdict(self._skus.remove(sku_id))})
+            self._note({"do": "remove_sku", "sku": _to_json(self._skus.remove(sku_id))})
 
     def add_references(self, references: Sequence[NewReference]) -> tuple[int, ...]:
         """Enrol pictures; their ids."""
@@ -115,6 +114,16 @@ class Edit:
         self.changed = True
         if self._record:
             self.steps.append(step)
+
+
+def _to_json(sku: Sku) -> dict[str, object]:
+    return {
+        "sku_id": sku.sku_id,
+        "gtin": sku.gtin,
+        "brand": sku.brand,
+        "names": dict(sku.names),
+        "category": list(sku.category),
+    }
 
 
 def _to_sku(value: dict[str, Any]) -> Sku:
