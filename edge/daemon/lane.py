@@ -72,8 +72,9 @@ class Lane:
 
     @property
     def scale(self) -> str | None:
-        """The camera's own scale, else the one that was chosen for its first frame."""
-        return self.order.camera.scale or self._head.scale
+        """The camera's own fixed scale, else the one that was chosen for its first frame."""
+        own = self.order.camera.scale
+        return (self._head.scale or own) if own in (None, "auto") else own
 
     @property
     def memory(self) -> ShelfMemory:

@@ -83,6 +83,30 @@ def test_crops_of_all_cameras_share_batches(pair: Bench, monkeypatch: pytest.Mon
     assert max(len(c) for c in calls) == 2
 
 
+def test_the_scale_of_the_first_frame_is_kept_over_a_restart(bench: Bench) -> None:
+    assert bench.loop.lanes["a"].scale is None
+    settle(bench)
+    chosen = bench.loop.lanes["a"].scale
+    assert chosen is not None
+    assert bench.loop.save()
+    bench.start()
+    assert bench.loop.lanes["a"].scale == chosen
+
+
+def test_what_another_gallery_knows_is_asked_without_embedding_again(
+    bench: Bench, runtime: Runtime
+) -> None:
+    settle(bench)
+    embedded = bench.loop.lanes["a"].figures.embedded
+    bench.loop.swap(Runtime(runtime.models))
+    assert bench.loop.lanes["a"].memory.inventory() == {None: 6}
+    bench.loop.swap(runtime)
+    assert bench.loop.lanes["a"].memory.inventory()["red"] == 2
+    assert bench.loop.lanes["a"].figures.embedded == embedded
+    settle(bench)
+    assert changes(bench) == [], "another gallery is no change of the shelf"
+
+
 def test_frames_that_were_overtaken_are_counted(bench: Bench) -> None:
     bench.show({"a": FULL})
     for _ in range(4):
