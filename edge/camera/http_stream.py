@@ -27,7 +27,7 @@ def open_http(settings: CameraSettings, address: Address) -> Stream:
     Raises:
         CameraError: refused, no route, wrong password, time is up, or neither picture nor video.
     """
-    opener = _opener(address)
+    opener = _opener(address, verify=settings.tls_verify)
     answer = _ask(opener, address, settings.open_deadline_s)
     kind = answer.headers.get_content_type()
     if kind.startswith("multipart/"):
@@ -177,9 +177,16 @@ class MjpegStream:
         return bytes(parts)
 
 
-def _opener(address: Address) -> urllib.request.OpenerDirector:
+def _opener(address: Address, *, verify: bool) -> urllib.request.OpenerDirector:
     """Basic and digest login; no proxy, since cameras are on the local network."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    tls = ssl.create_default_context()
+    if not verify:
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=tls),
+    ]
     if address.user or address.password:
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         passwords.add_password(None, address.bare, address.user, address.password)
@@ -210,6 +217,8 @@ def _cause(error: Exception) -> str:
         return "the host's name cannot be resolved"
     if isinstance(reason, TimeoutError):
         return "no answer in time"
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"the certificate cannot be trusted ({reason.verify_message}); see tls_verify"
     if isinstance(reason, ssl.SSLError):
         return f"the encrypted connection failed: {reason.reason}"
     if isinstance(reason, OSError) and reason.errno in (101, 113):

@@ -14,6 +14,7 @@ from edge.camera.credentials import has_literal_login, literal_secret
 from edge.camera.hours import Opening, is_open, parse_opening, parse_zone
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Side = Annotated[int, Field(ge=16, le=16384)]
 Polygon = tuple[tuple[Fraction, Fraction], ...]
 Kind = Literal["rtsp", "http", "usb", "file"]
 
@@ -56,6 +57,16 @@ class CameraSettings(BaseModel):
         default=None, description="Fixed scale (whole, shrink@F, tiles@F) or auto; None: bundle's."
     )
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="How RTSP carries video.")
+    tls_verify: bool = Field(
+        default=True,
+        description="Check the certificate of an https:// camera; false for one that signed its own."
+        " Over rtsps:// pictures are encrypted and the certificate is not checked.",
+    )
+    size: tuple[Side, Side] | None = Field(
+        default=None,
+        description="Width and height asked of a USB camera, which gives the nearest that it has;"
+        " None: what its driver gives, often 640 x 480.",
+    )
     open_deadline_s: float = Field(
         default=15.0, ge=1.0, le=300.0, description="Until the stream is open."
     )

@@ -107,7 +107,7 @@ class VideoStream:
                 pipeline.replace("{url}", self._address.with_login()), cv2.CAP_GSTREAMER
             )
         if settings.kind == "usb":
-            return _open_usb(self._address.bare)
+            return open_usb(self._address.bare, settings.size)
         self._set_ffmpeg_options()
         hardware = cv2.VIDEO_ACCELERATION_ANY if settings.decoder == "auto" else 0
         parameters = [
@@ -163,13 +163,23 @@ class VideoStream:
             time.sleep(ahead_s)
 
 
-def _open_usb(name: str) -> cv2.VideoCapture:
+def open_usb(name: str, size_wh: tuple[int, int] | None) -> cv2.VideoCapture:
+    """A V4L2 camera by number or path, in the size that is nearest to ``size_wh``.
+
+    Raises:
+        CameraError: there is none, or it may not be used.
+    """
     path = Path(f"/dev/video{name}" if name.isdigit() else name)
     if not path.exists():
         raise CameraError(f"{path}: no such camera")
     if not os.access(path, os.R_OK | os.W_OK):
         raise CameraError(f"{path}: no permission (is the user in the group 'video'?)")
     capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
+    if size_wh is not None:
+        # uncompressed, USB 2 carries large pictures a few times a second only
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size_wh[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size_wh[1])
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 

@@ -6,9 +6,13 @@ import base64
 import hashlib
 import http.server
 import re
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -201,6 +205,27 @@ def test_no_server_and_a_silent_one_are_told_apart() -> None:
         opened(f"http://127.0.0.1:{port}/", open_deadline_s=1)
     with pytest.raises(CameraError, match=r"encrypted connection failed|no answer in time"):
         opened(f"https://127.0.0.1:{port_of_plain_http()}/", open_deadline_s=1)
+
+
+def test_a_certificate_that_nobody_signed_is_refused_unless_that_is_allowed(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the test's certificate")
+    ask = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=camera"
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(["openssl", *ask.split(), *files], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"https://127.0.0.1:{server.server_address[1]}/snapshot"
+    try:
+        with pytest.raises(CameraError, match=r"certificate cannot be trusted .*see tls_verify"):
+            opened(url)
+        assert opened(url, tls_verify=False).grab()
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def port_of_plain_http() -> int:
