@@ -51,6 +51,10 @@ class Committer:
             self._waiting.remove(oldest)
             self.dropped += 1
 
+    def state(self, name: str) -> bytes | None:
+        """A state that is not on disk yet; None where there is none."""
+        return self._states.get(name)
+
     def flush(self, *, at_once: bool = False) -> bool:
         """Commit what waits, unless the last failure was a moment ago; whether nothing waits now.
 

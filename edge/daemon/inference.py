@@ -72,8 +72,8 @@ class InferenceProcess:
         self._channel.send("ready", progress=self._loop.progress, **info)
         while not self._stop:
             worked = self._loop.round()
-            if not worked:
-                self._loop.idle_canary(self._canary_s)
+            # also while frames arrive: on a still shelf they need no inference
+            self._loop.idle_canary(self._canary_s)
             self._load()
             self._swap()
             self._tell()
@@ -114,7 +114,7 @@ class InferenceProcess:
         self._loop.committer.flush(at_once=True)
         for name, order in orders.items():
             if name not in lanes:
-                state = self._outbox.state(name)
+                state = self._loop.committer.state(name) or self._outbox.state(name)
                 try:
                     lanes[name] = Lane(order, self._clock, self._loop.runtime, state)
                 except CameraError as error:

@@ -245,3 +245,17 @@ def test_the_check_says_what_is_set_up(tmp_path: Path) -> None:
         "camera aisle-3: rtsp, 5 frames a second",
         "sinks: jsonl",
     ]
+
+
+def test_the_command_checks_and_says_so(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from edge.cli import app
+
+    path = tmp_path / "site.toml"
+    path.write_text(SMALL)
+    done = CliRunner().invoke(app, ["run", "--check", "--config", str(path)])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"{path}: valid")
+    path.write_text(SMALL.replace("url", "ulr"))
+    done = CliRunner().invoke(app, ["run", "--check", "--config", str(path)])
+    assert isinstance(done.exception, ConfigError)

@@ -38,6 +38,7 @@ def test_events_and_their_state_wait_in_memory_and_arrive_together(box: FullDisk
     assert (committer.depth, committer.problem) == (2, "database or disk is full")
     committer.add([event(3)], {"a": b"new"})
     box.full = False
+    assert (committer.state("a"), committer.state("b")) == (b"new", None)
     assert not committer.flush(), "tried again too soon"
     now[0] += RETRY_S
     assert committer.flush()
