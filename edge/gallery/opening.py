@@ -33,9 +33,11 @@ class Opened:
 
     def close(self) -> None:
         """Close the file and let the next writer in."""
-        self.connection.close()
-        if self.lock is not None:
-            self.lock.release()
+        try:
+            self.connection.close()
+        finally:
+            if self.lock is not None:
+                self.lock.release()
 
 
 def open_to_read(path: Path, *, check_tail: bool = True) -> Opened:
