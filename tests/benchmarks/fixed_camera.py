@@ -38,10 +38,9 @@ from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.slots import ShelfMemory
 from edge.shelf.watch import FixedCamera
 from edge.types import F32, Frame
-from export.scenes.catalog import Catalog, build_catalog
-from export.scenes.clip import Clip, ClipPlan
-from export.scenes.sensor import LightStep
-from export.scenes.shopper import Walk
+from export.scenes.catalog import Catalog
+from export.scenes.clip import Clip
+from export.scenes.clip_writer import busy_plan, find_clip
 from export.scenes.writer import write_store
 
 WITHIN_S = 2.0
@@ -49,42 +48,9 @@ START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 CAMERA = "clip"
 
 
-def make_catalog(seed: int) -> Catalog:
-    """60 SKUs of brands that no model has seen, near-identical families among them."""
-    return build_catalog(seed=seed, split="test", skus=60, hard_share=0.3)
-
-
-def make_plan(seed: int, seconds: float) -> ClipPlan:
-    """Ten changes at random times, two of them while the light changes."""
-    rng = np.random.default_rng([seed, 77])
-    unit = seconds / 60
-    step_s = float(rng.uniform(38, 40)) * unit
-    slots = np.array([7, 11, 15, 19, 23, 0, 0, 46, 50, 54], float) * unit
-    times = slots + rng.uniform(-1, 1, len(slots)) * unit
-    times[5], times[6] = step_s + 0.3, step_s + 1.1
-    walk_s = float(rng.uniform(25.5, 26.5)) * unit
-    gain = tuple(float(g) for g in rng.uniform(0.65, 0.8) * rng.uniform(0.95, 1.05, 3))
-    return ClipPlan(
-        seconds=seconds,
-        changes_at_s=tuple(float(t) for t in times),
-        swaps=4,
-        put_back=2,
-        walks=(Walk(walk_s, walk_s + 8.0, bool(rng.random() < 0.5), 3.0, 0.5, seed),),
-        steps=(LightStep(step_s, 2.0, (gain[0], gain[1], gain[2]), float(rng.random()), 0.8),),
-    )
-
-
 def make_clip(seed: int, seconds: float) -> tuple[Catalog, Clip]:
-    """The first clip from this seed on whose shelf can hold the plan."""
-    from edge.errors import ConfigError
-
-    for attempt in range(50):
-        catalog = make_catalog(seed + 1000 * attempt)
-        try:
-            return catalog, Clip(catalog, seed, make_plan(seed, seconds))
-        except ConfigError:
-            continue
-    raise SystemExit(f"no shelf for seed {seed} holds the plan")
+    """A busy clip in a store that holds it."""
+    return find_clip(busy_plan(seed, seconds=seconds), seed)
 
 
 def make_gallery(catalog: Catalog, folder: Path, bundle: Path | None) -> Gallery:
