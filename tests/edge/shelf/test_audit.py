@@ -81,7 +81,7 @@ def test_all_files_say_the_same(tmp_path: Path) -> None:
     assert per_source["clip.mp4"]["facings"] == {"a": 1, "b": 2}
     assert per_source["clip.mp4"]["frames"] == 3
     assert sorted(p.name for p in out.iterdir()) == [
-        "annotated", "facings.csv", "report.html", "results.jsonl", "summary.json"
+        "annotated", "facings.csv", "report.html", "results.jsonl", "summary.json", "unknown.zip"
     ]  # fmt: skip
 
 
