@@ -1,4 +1,4 @@
-"""`edge gallery plan|verify`: what a gallery will need, and whether it is whole."""
+"""`edge gallery plan|index|verify`: what a gallery will need, its index, and whether it is whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edge.cli_options import BundleOption, GalleryArgument, JsonOption
 def register(app: typer.Typer) -> None:
     """Add the commands to ``edge gallery``."""
     app.command()(plan)
+    app.command()(index)
     app.command()(verify)
 
 
@@ -39,6 +40,30 @@ def plan(
         print(made.to_text())
 
 
+def index(file: GalleryArgument, as_json: JsonOption = False) -> None:
+    """Build a gallery's search index now, or bring it up to date, so that the next start finds it.
+
+    One of millions takes long: stopped at any moment, it goes on from there when called again.
+    """
+    from edge.gallery.index import EXACT_UP_TO
+    from edge.gallery.index_report import report_index
+    from edge.gallery.opened import open_state
+
+    with console.progress("index") as progress:
+        open_state(
+            file,
+            tower=None,
+            threshold=EXACT_UP_TO,
+            at_once=False,
+            progress=lambda _, done, total: progress(done, total),
+        )
+    report = report_index(file)
+    if as_json:
+        console.print_json({"gallery": str(file), "index": report.to_json()})
+    else:
+        print(report.to_text())
+
+
 def verify(file: GalleryArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
     """Read every row, checksum and picture of a gallery; with a bundle, check its tower too.
 
@@ -51,13 +76,13 @@ def verify(file: GalleryArgument, bundle: BundleOption = None, as_json: JsonOpti
 
     tower = Bundle.load(bundle).manifest.tower.fingerprint if bundle is not None else None
     report = verify_gallery(file, tower=tower)
-    index = report_index(file)
+    kept = report_index(file)
     if as_json:
-        console.print_json(report.to_json() | {"index": index.to_json()})
+        console.print_json(report.to_json() | {"index": kept.to_json()})
     else:
         for problem in report.problems:
             console.say(f"error: {problem}")
         state = "damaged" if report.problems else "intact"
         print(f"{file}: {state}, {report.skus} SKUs, {report.references} references")
-        print(index.to_text())
+        print(kept.to_text())
     raise typer.Exit(1 if report.problems else 0)

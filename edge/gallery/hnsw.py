@@ -9,7 +9,7 @@ import numpy as np
 from edge.gallery.graph import Graph
 from edge.gallery.nodes import Nodes, vector_digests
 from edge.gallery.projection import Projection
-from edge.gallery.queries import unit_queries
+from edge.gallery.queries import check_references, unit_queries
 from edge.gallery.sources import InMemory, Vectors
 from edge.types import F32, I64, Neighbors
 
@@ -45,7 +45,11 @@ class HnswIndex:
 
     @classmethod
     def build(cls, ids: I64, vectors: F32, *, ef: int = EF, note: str = "") -> HnswIndex:
-        """An index of ``ids (N,) int64`` ascending, ``vectors (N, D) float32`` of L2 norm 1."""
+        """An index of ``ids (N,) int64`` ascending, ``vectors (N, D) float32`` of L2 norm 1.
+
+        Raises GalleryError for a vector that is NaN, zero or of another length.
+        """
+        check_references(ids, vectors)
         nodes, rows, _ = Nodes.none().updated(ids, vector_digests(vectors))
         distinct = vectors if len(rows) == len(vectors) else vectors[rows]
         projection = Projection.learn(distinct)

@@ -101,7 +101,7 @@ def _in_memory(
                 return load_base(references.ids, references.vectors, replace(keep, index=place))
             except GalleryError as error:
                 reason = str(error)
-                _log.warning("the HNSW graph %s is built: %s", place, reason)
+        _log.warning("the HNSW graph %s is built: %s", keep.index, reason)
     return make_base(
         references.ids, references.vectors, threshold=threshold, keep=keep, reason=reason
     )
@@ -110,12 +110,14 @@ def _in_memory(
 def _on_disk(
     path: Path, identity: Identity, count: int, last_seq: int, progress: Progress | None
 ) -> Base:
+    reason = ""
     for place in _twice(identity.places):
         try:
             return stored.load(place, cache.read(place, identity.origin))
         except GalleryError as error:
-            _log.warning("the HNSW graph %s is built, which takes long: %s", place, error)
+            reason = str(error)
     place = identity.places[0]
+    _log.warning("the HNSW graph %s is built, which takes long: %s", place, reason)
     make_folder(place.parent)
 
     def source(after: int) -> Iterator[tuple[I64, F32]]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edge.errors import GalleryError
 from edge.types import F32, I64
 
+_NORM_TOLERANCE = 1e-2
 _log = logging.getLogger("edge.gallery")
 
 
@@ -25,6 +26,17 @@ def unit_queries(vectors: F32, dim: int) -> tuple[F32, npt.NDArray[np.bool_]]:
     unit = np.zeros_like(vectors, dtype=np.float32)
     unit[usable] = vectors[usable] / norm[usable, None]
     return unit, usable
+
+
+def check_references(ids: I64, vectors: F32) -> None:
+    """Raise GalleryError for a reference that is not finite or not of L2 norm 1: a graph takes all."""
+    norm = np.linalg.norm(vectors, axis=1) if vectors.size else np.ones(len(ids))
+    wrong = np.flatnonzero(~(np.abs(norm - 1.0) <= _NORM_TOLERANCE))
+    if len(wrong):
+        raise GalleryError(
+            f"reference {ids[wrong[0]]}: vector must have L2 norm 1, got {norm[wrong[0]]:.4g}"
+            f" ({len(wrong)} of {len(ids)} are wrong)"
+        )
 
 
 def no_neighbors(n: int, k: int) -> tuple[I64, F32]:

@@ -23,6 +23,7 @@ from edge.gallery import cache
 from edge.gallery.files import sync_file
 from edge.gallery.graph import Graph
 from edge.gallery.nodes import U64, vector_digests
+from edge.gallery.queries import check_references
 from edge.gallery.stored import write_graph
 from edge.types import F32, I64
 
@@ -30,7 +31,7 @@ _FORMAT = 1
 
 
 class Workspace:
-    """The files of one build; for one process at a time. Errors are OutputError."""
+    """The files of one build; for one process at a time. Errors of the disk are OutputError."""
 
     def __init__(self, folder: Path, origin: cache.Origin, last_seq: int) -> None:
         """Goes on with what lies in ``folder`` where that is of the same gallery and undamaged.
@@ -75,7 +76,11 @@ class Workspace:
         return int(self._chunks[-1]["last_id"]) if self._chunks else -1
 
     def append(self, ids: I64, vectors: F32) -> None:
-        """Keep references with ids above ``last_id``, ascending; on disk when this returns."""
+        """Keep references with ids above ``last_id``, ascending; on disk when this returns.
+
+        Raises GalleryError for a vector that is NaN, zero or of another length.
+        """
+        check_references(ids, vectors)
         digest = vector_digests(vectors)
         at = np.searchsorted(self._known, digest)
         old = np.zeros(len(ids), bool)

@@ -22,6 +22,7 @@ from edge.gallery.projection import Projection
 from edge.gallery.records import ReferenceSet, Snapshot
 from edge.gallery.sources import OnDisk
 from edge.gallery.state import GalleryState
+from edge.gallery.workspace import Workspace
 from edge.types import F32, I64
 
 N, DIM, K = 1500, 96, 10
@@ -94,6 +95,19 @@ def test_a_query_that_means_nothing_finds_nothing(clustered: F32, ids: I64, bad:
     assert np.all(np.isneginf(found.similarity[1]))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, 0.5])
+def test_no_bad_vector_becomes_a_reference(
+    tmp_path: Path, clustered: F32, ids: I64, bad: float
+) -> None:
+    vectors = clustered.copy()
+    vectors[3] *= np.float32(bad)
+    work = Workspace(tmp_path / "work", cache.Origin("g", "t", DIM), 1)
+    for take in (HnswIndex.build, work.append):
+        with pytest.raises(GalleryError, match=r"reference 10: vector must have L2 norm 1, got"):
+            take(ids, vectors)
+    assert work.references == 0
+
+
 def test_the_length_of_a_query_does_not_matter(clustered: F32, ids: I64) -> None:
     index = HnswIndex.build(ids, clustered)
     near, far = index.search(clustered[:5], 4), index.search(clustered[:5] * np.float32(40), 4)
@@ -145,7 +159,10 @@ def test_a_graph_that_finds_too_little_gives_way_to_exact_search(
     assert made.search(clustered[:9], 1).reference_id[:, 0].tolist() == ids[:9].tolist()
 
 
-def test_the_smallest_beam_that_reaches_the_target_is_chosen(clustered: F32, ids: I64) -> None:
+def test_the_smallest_beam_that_reaches_the_target_is_chosen(
+    clustered: F32, ids: I64, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recall, "SAMPLES", 100)
     index = HnswIndex.build(ids, clustered)
     modest, strict = recall.choose_beam(index, target=0.5), recall.choose_beam(index, target=1.0)
     assert modest.ef == recall.BEAMS[0]

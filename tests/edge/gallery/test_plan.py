@@ -110,6 +110,22 @@ def test_verify_reports_the_measured_recall(small: Path) -> None:
     assert "bytes, expected" in report_index(small, threshold=2).to_text()
 
 
+def test_the_index_is_built_on_request(
+    small: Path, unit, new_reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hnswlib", reason="hnswlib is not installed: no graph to test")
+    from edge.gallery import index, index_report, opened
+
+    monkeypatch.setattr(index, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(opened, "ON_DISK_FROM", 2)
+    monkeypatch.setattr(index_report.report_index, "__kwdefaults__", {"threshold": 2})
+    done = CliRunner().invoke(app, ["index", str(small), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["index"]
+    assert (found["kind"], found["references"], found["behind"]) == ("hnsw", 3, 0)
+    assert "ann_recall@1 1.0" in CliRunner().invoke(app, ["index", str(small)]).output
+
+
 def test_the_verify_command_speaks_of_the_index(small: Path) -> None:
     done = CliRunner().invoke(app, ["verify", str(small)])
     assert done.exit_code == 0, done.output
