@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from edge.camera.settings import CameraSettings
+from edge.config_models import model_in
 from edge.daemon.settings import (
     DeviceSettings,
     EventSettings,
@@ -137,33 +136,9 @@ def key_path(path: tuple[int | str, ...]) -> str:
     return text
 
 
-def documented(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Key path and meaning of every key, for the reference in the documentation."""
-    for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
-        path = f"{prefix}{name}"
-        if inner is None:
-            yield path, field.description or ""
-            continue
-        many = typing.get_origin(field.annotation) is tuple
-        yield from documented(inner, f"{path}[]." if many else f"{path}.")
-
-
 def _keys_at(path: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Config
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+            model = model_in(model.model_fields[part].annotation) or model
     return list(model.model_fields)
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model that an annotation such as ``X``, ``X | None`` or ``tuple[X, ...]`` holds."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if typing.get_origin(annotation) in (tuple, types.UnionType, typing.Union):
-        for inner in typing.get_args(annotation):
-            found = _model_in(inner)
-            if found is not None:
-                return found
-    return None

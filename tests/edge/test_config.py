@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from edge.config import Config, documented, load_config, parse_config
+from edge.cli import app
+from edge.config import Config, load_config, parse_config
+from edge.config_models import keys_of
 from edge.daemon.check import check_config
 from edge.daemon.secrets import read_secret
 from edge.daemon.settings import Secret
@@ -164,11 +167,16 @@ def test_it_crosses_to_another_process_unchanged() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    keys = dict(documented())
-    slots = {k for k in keys if ".slots." in k or k.startswith("slots.")}
-    assert [k for k in keys if not keys[k] and k not in slots] == []
-    assert "cameras[].url" in keys
-    assert "sinks.mqtt.password.env" in keys
+    keys = {key.path: key for key in keys_of(Config)}
+    assert [path for path, key in keys.items() if not key.meaning] == []
+    assert keys["cameras[].url"].default == ""
+    assert keys["outbox.max_events"].line == (
+        "outbox.max_events (default 100000): events that may wait before the oldest are dropped"
+    )
+    assert keys["sinks.mqtt.password.env"].default == "none"
+    assert keys["cameras[].slots.gap_after_s"].meaning == keys["slots.gap_after_s"].meaning
+    done = CliRunner().invoke(app, ["run", "--explain"])
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, len(keys))
 
 
 @given(st.dictionaries(st.text(max_size=8), st.recursive(
@@ -248,10 +256,6 @@ def test_the_check_says_what_is_set_up(tmp_path: Path) -> None:
 
 
 def test_the_command_checks_and_says_so(tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from edge.cli import app
-
     path = tmp_path / "site.toml"
     path.write_text(SMALL)
     done = CliRunner().invoke(app, ["run", "--check", "--config", str(path)])
