@@ -179,8 +179,8 @@ class Lane:
 
         Crops of what was there before a change are cut from it, so it must not show people.
         """
-        slots = self.memory.book
-        if not any(s.hidden or s.restless or s.pending is not None for s in slots):
+        view = self.memory.view
+        if view is not None and view.calm and not any(s.pending for s in self.memory.book):
             self._before = taken.frame.image
 
     def _inventory(self, taken: Taken, about: dict[str, object]) -> Event:

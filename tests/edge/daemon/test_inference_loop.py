@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
+from edge.camera.source import read_image
 from edge.daemon.process_figures import figures_of
 from edge.daemon.runtime import Runtime
 from edge.errors import BundleError, InferenceError, OutputError
@@ -55,11 +56,19 @@ def changes(bench: Bench) -> list[tuple[str, str | None]]:
     return [(d["change"], d.get("sku_before")) for d in told]
 
 
+def mean_colour(bench: Bench, name: str) -> list[float]:
+    """Red, green and blue of an evidence picture, on average."""
+    return [float(v) for v in read_image(bench.folder / "evidence" / name).mean(axis=(0, 1))]
+
+
 def test_a_shelf_is_learned_and_a_change_is_told_once(bench: Bench) -> None:
     settle(bench)
     assert changes(bench) == []
     settle(bench, LESS)
     assert changes(bench) == [("taken", "red")]
+    (told,) = (json.loads(p)["data"]["evidence"] for p in bench.events())
+    assert mean_colour(bench, told["before"])[0] > 150, "the red one stood there before"
+    assert max(mean_colour(bench, told["after"])) < 60
     settle(bench, FULL)
     assert changes(bench) == [("taken", "red"), ("put_back", "red")]
     figures = bench.loop.lanes["a"].figures
