@@ -170,6 +170,7 @@ def test_black_is_withheld_at_once_told_later_and_never_opened_again(segment: Se
         at.take(0.5, np.zeros((48, 64, 3), np.uint8))
         assert at.status.report.picture == ("black" if number >= 4 else "ok")
     assert (at.status.handed_on, at.status.withheld) == (1, 40)
+    assert at.reader.latest(newer_than=1) is None
     at.take(0.5, noise(64, 48, seed=2))
     assert (at.status.report.picture, at.status.report.reason) == ("ok", "")
 
@@ -203,6 +204,9 @@ def test_a_frozen_picture_is_known_by_the_next_process(segment: Segment) -> None
     assert (again.status.handed_on, again.status.report.picture) == (0, "frozen")
     again.take(0.5, noise(64, 48, seed=1))
     assert again.status.handed_on == 1
+    third = bench(segment, fps=5, frozen_after_s=3)
+    third.take(0.5, noise(64, 48))
+    assert third.status.handed_on == 1, "what was over is forgotten"
 
 
 def test_a_clock_in_the_picture_is_masked_before_it_is_compared(segment: Segment) -> None:

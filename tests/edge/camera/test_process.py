@@ -144,6 +144,32 @@ def test_a_killed_capture_is_replaced_and_frames_go_on(
     assert newer.failures == rounds
 
 
+@pytest.mark.parametrize(("stable_s", "ceilings"), [(1e9, [0.05, 0.1, 0.2]), (0.1, [0.05] * 3)])
+def test_pauses_double_until_a_stream_has_lasted(
+    opened: Open,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stable_s: float,
+    ceilings: list[float],
+) -> None:
+    monkeypatch.setattr("edge.camera.process.STABLE_S", stable_s)
+    asked: list[float] = []
+
+    def no_pause(ceiling: float) -> float:
+        asked.append(ceiling)
+        return 0.0
+
+    capture = opened(clip, fps=60, jitter=no_pause)
+    for number in range(3):
+        wait_for(capture, CameraState.LIVE)
+        health = wait_for(capture, lambda h: h.since_s > 0.2)
+        assert (health.failures, health.state) == (number, CameraState.LIVE)
+        assert health.pid is not None
+        kill_hard(health.pid)
+        wait_for(capture, CameraState.DOWN)
+    assert asked == ceilings
+
+
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_server_that_says_nothing_costs_its_deadline_and_not_more(
     opened: Open, scheme: str
