@@ -14,6 +14,7 @@ from edge.manifest import AnswerPoint, Calibration, OperatingPoint, ProbabilityM
 from edge.types import F32, I64
 from export.answers import Answers, Flags, join
 from export.intervals import CONFIDENCE, answers_needed, certify
+from export.metrics import bootstrap_ci95
 from export.probability import (
     expected_calibration_error,
     fit_probability,
@@ -181,7 +182,16 @@ def _report(calibration: Calibration, draws: Sequence[Answers]) -> dict[str, Any
             for row in reliability(chance, right)
         ]
         ece = round(expected_calibration_error(chance, right), 4) if len(chance) else None
-        rows.append({"level": name, "ece": ece, "count_probability_right": bins})
+        given = level[usable] >= number
+        spread = _by_sku(right[given], [x for x, told in zip(labels, given, strict=True) if told])
+        rows.append(
+            {
+                "level": name,
+                "ece": ece,
+                "precision_ci95_resampling_skus": spread,
+                "count_probability_right": bins,
+            }
+        )
     return {
         "draws": len(draws),
         "queries": len(draws[0].labels),
@@ -189,3 +199,14 @@ def _report(calibration: Calibration, draws: Sequence[Answers]) -> dict[str, Any
         "coverage": {**shares, "unknown": round(float(np.mean(level == UNKNOWN)), 4)},
         "reliability": rows,
     }
+
+
+def _by_sku(right: Flags, labels: Sequence[str]) -> list[float] | None:
+    """The 95% interval of a precision when whole SKUs are drawn anew: what other SKUs may bring.
+
+    The certificate counts pictures; those of one SKU err together, so that this is wider.
+    """
+    if not len(right):
+        return None
+    low, high = bootstrap_ci95(right, labels)
+    return [round(low, 4), round(high, 4)]

@@ -71,6 +71,8 @@ def test_what_is_certified_holds_in_every_draw(draws: list[Answers]) -> None:
     assert calibration.sku.target == 0.97
     assert done.point.similarity == calibration.sku.min_similarity
     assert 0 < done.report["coverage"]["sku"] < 0.67
+    by_sku = done.report["reliability"][-1]["precision_ci95_resampling_skus"]
+    assert by_sku[0] < calibration.sku.right / calibration.sku.answers <= 1
     assert json.loads(json.dumps(done.report)) == done.report
 
 
