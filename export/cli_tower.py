@@ -199,7 +199,7 @@ def neighbours(
     tower: Annotated[str, typer.Option(help="The current tower, named as in `evaluate`.")],
     out: Annotated[Path, typer.Option(help="Folder for the crops and crops.csv.")],
     photos: Annotated[int | None, typer.Option(min=1, help="Only the first photos.")] = None,
-    same: Annotated[float, typer.Option(help="Cosine from which neighbours are one SKU.")] = 0.85,
+    same: Annotated[float, typer.Option(help="Cosine from which neighbours are one SKU.")] = 0.9,
     other: Annotated[float, typer.Option(help="Cosine below which groups are two SKUs.")] = 0.6,
     threads: Annotated[int, typer.Option(min=1)] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

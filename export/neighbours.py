@@ -38,7 +38,7 @@ _BATCH = 32
 class Alike:
     """Cosines: `same` and above is one product, below `other` are two."""
 
-    same: float = 0.85
+    same: float = 0.9
     other: float = 0.6
 
     def __post_init__(self) -> None:

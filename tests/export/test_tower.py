@@ -25,6 +25,7 @@ from export.parity import (  # noqa: E402
     onnx_gate,
 )
 from export.precision import read_graph, to_fp16, to_int8  # noqa: E402
+from export.recover import refit_projection  # noqa: E402
 from export.tensorrt_check import check_tensorrt  # noqa: E402
 from export.tower import export_tower, tower_fingerprint, write_onnx  # noqa: E402
 from export.towers import open_tower  # noqa: E402
@@ -96,6 +97,24 @@ def test_int8_is_measured_with_both_galleries(
     assert report.values["speed_up"] > 0
     assert (tmp_path / "int8.onnx").stat().st_size < exported.stat().st_size
     assert [p.name for p in tmp_path.iterdir()] == ["int8.onnx"]
+
+
+def test_the_projection_is_fitted_to_what_int8_gives(exported: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    colours = rng.normal(0, 1, (240, 3, 1, 1))
+    images = (colours + rng.normal(0, 0.3, (240, 3, 32, 32))).astype(np.float32)
+    int8 = tmp_path / "int8.onnx"
+    to_int8(exported, int8, images)
+    full, before = onnx_embed(exported)(images), onnx_embed(int8)(images)
+    assert refit_projection(exported, int8, images)
+    after = onnx_embed(int8)(images)
+    assert (full * after).sum(axis=1).mean() > (full * before).sum(axis=1).mean()
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, atol=1e-5)
+    # nothing to gain between a file and itself, and nothing to learn from a few pictures
+    bytes_before = exported.read_bytes()
+    assert not refit_projection(exported, exported, images)
+    assert not refit_projection(exported, int8, images[:4])
+    assert exported.read_bytes() == bytes_before
 
 
 def test_int8_weights_keep_to_seven_bits(exported: Path, data: GateData, tmp_path: Path) -> None:
