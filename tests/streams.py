@@ -100,6 +100,11 @@ class RtspServer:
         """Its process id, while it runs."""
         return self._process.pid if self._process is not None else None
 
+    def hang(self, *, hang: bool = True) -> None:
+        """Stop sending while all connections stay open, or go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if hang else signal.SIGCONT)
+
     def url(self, mount: str, login: str = "") -> str:
         """The address of a mount."""
         return f"rtsp://{login}{'@' if login else ''}127.0.0.1:{self.port}{mount}"

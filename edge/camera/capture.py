@@ -97,8 +97,12 @@ def capture(
         while not stopping.is_set():
             if stream.pulled:
                 _wait(delivery.due_ns, status, stopping, clock)
+            asked_s = clock.seconds()
             if not stream.grab():
-                raise CameraError("the stream ended")
+                # FFmpeg gives up at the deadline, and does not tell that from an end
+                late = clock.seconds() - asked_s >= 0.8 * settings.read_deadline_s
+                silence = f"no picture for {settings.read_deadline_s:g} s"
+                raise CameraError(silence if late else "the stream ended")
             delivery.take(stream)
     finally:
         stream.close()

@@ -144,6 +144,20 @@ def test_a_server_that_is_killed_and_comes_back(opened: Open, clip: Path, rounds
         assert health.failures >= rounds
 
 
+def test_a_server_that_hangs_is_left_and_found_again(opened: Open, clip: Path) -> None:
+    with rtsp_server(f"/a=clip:{clip}:h264:10:10") as server:
+        capture = opened(server.url("/a"), read_deadline_s=2, open_deadline_s=3)
+        wait_for(capture, CameraState.LIVE)
+        server.hang()
+        wait_for(capture, CameraState.STALLED)
+        health = wait_for(capture, CameraState.DOWN)
+        assert health.reason == "no picture for 2 s"
+        health = wait_for(capture, lambda h: h.failures >= 2)
+        assert health.state == CameraState.DOWN
+        server.hang(hang=False)
+        wait_for(capture, CameraState.LIVE)
+
+
 def login(monkeypatch: pytest.MonkeyPatch, password: str) -> str:
     monkeypatch.setenv("CAM_USER", USER)
     monkeypatch.setenv("CAM_PASSWORD", password)
