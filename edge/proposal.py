@@ -58,7 +58,8 @@ class Proposal:
 
     def to_text(self) -> str:
         """For people: what to do now."""
-        sheets = ", ".join(str(sheet) for sheet in self.sheets)
+        first, *more = self.sheets
+        sheets = f"{first} to {more[-1].name}" if more else str(first)
         return (
             f"{self.crops} unknown facings in {self.clusters} clusters; see {sheets}\n"
             f"fill in {self.form}: sku_id, and what else is known; lines left empty are skipped\n"
