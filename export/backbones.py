@@ -138,7 +138,7 @@ def _open_clip(name: str, weights: str | None, size: int | None, resize: str | N
         raise ConfigError(f"open_clip has no model {name!r}; `open_clip.list_models()` has all")
     try:
         model = open_clip.create_model(name, pretrained=weights, force_image_size=size)
-    except RuntimeError as error:
+    except Exception as error:  # torch and the hub raise many classes for a file that is none
         raise ConfigError(f"{weights}: does not fit {name}: {_first_line(error)}") from error
     visual = cast(nn.Module, model.visual)
     config = open_clip.get_model_preprocess_cfg(model)
