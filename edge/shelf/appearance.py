@@ -81,7 +81,10 @@ class Appearance:
 
     def reduced(self, image: U8) -> F32:
         """A frame ``(H, W, 3) uint8`` at the size of the comparison, float32 grey levels."""
-        small = cv2.resize(image, self._wh, interpolation=cv2.INTER_AREA)
+        # a slight reduction needs no averaging, which is slow there
+        slight = self.scale_xy[0] > 0.6
+        how = cv2.INTER_LINEAR if slight else cv2.INTER_AREA
+        small = cv2.resize(image, self._wh, interpolation=how)
         return np.asarray(small, dtype=np.float32)
 
     def observe(self, image: U8, now_s: float) -> Look:

@@ -30,7 +30,7 @@ class LightMatch:
         # fresh memory costs more than the work done in it
         self._full = np.empty((height, width, 3), np.float32)
         self._wide = np.empty((self._strips_wh[1], width, 3), np.float32)
-        self._half = np.empty((4, height, (width + 1) // 2, 3), np.float32)
+        self._half = np.empty((4, (height + 1) // 2, (width + 1) // 2, 3), np.float32)
 
     def gain(self, picture: F32, reference: F32, trusted: Mask | None = None) -> F32:
         """How much brighter ``picture`` is than ``reference``, ``(H, W, 3)`` and smooth.
@@ -42,9 +42,9 @@ class LightMatch:
         of ``cells_wh``), as long as most are: the light there is that of their surroundings. The
         result is good until the next call.
         """
-        # every other pixel of a row is enough to know the light
+        # every other pixel of every other row is enough to know the light
         now, then, weight, product = self._half
-        now[:], then[:] = picture[:, ::2], reference[:, ::2]
+        now[:], then[:] = picture[::2, ::2], reference[::2, ::2]
         cv2.max(now, then, dst=product)
         cv2.threshold(product, _BRIGHT, 1.0, cv2.THRESH_BINARY_INV, dst=weight)
         cv2.multiply(then, weight, dst=weight)

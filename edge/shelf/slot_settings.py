@@ -36,7 +36,8 @@ class SlotSettings(BaseModel):
             detection is taken for a piece of empty shelf, unless the detector is sure of it.
         phantom_confidence: confidence from which it is.
         associate_iou: overlap from which a detection and a slot are the same place.
-        votes: embeddings a slot's identity rests on before it is decided.
+        votes: embeddings a change is judged by, and a slot's identity rests on unless one is enough.
+        sure_margin: cosine margin to the next SKU from which one embedding is.
         votes_max: embeddings that are remembered; older ones fade.
         refresh_s: each unchanged slot is embedded again once in this time.
         refresh_share: part of all slots that may be embedded again in one frame without a change.
@@ -67,19 +68,20 @@ class SlotSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 640
+    compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 960
     calm_s: Seconds = 0.6
     motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
-    change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
+    change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 5.0
     noise_factor: Annotated[float, Field(gt=0.0)] = 2.5
     new_place_share: Share = 0.25
-    replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 12.0
+    replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
     same_similarity: Similarity = 0.95
     absent_share: Share = 0.4
     phantom_similarity: Similarity = 0.45
     phantom_confidence: Share = 0.65
     associate_iou: Share = 0.5
     votes: Annotated[int, Field(ge=1, le=50)] = 3
+    sure_margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.1
     votes_max: Annotated[int, Field(ge=1, le=1000)] = 10
     refresh_s: Seconds = 1800.0
     refresh_share: Share = 0.02

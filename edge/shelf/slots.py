@@ -202,7 +202,9 @@ class ShelfMemory:
         )
 
     def _due(self, slot: Slot) -> bool:
-        undecided = slot.votes.count < self.settings.votes
+        answer = slot.answer
+        sure = answer.sku_id is not None and answer.margin >= self.settings.sure_margin
+        undecided = slot.votes.count < self.settings.votes and not sure
         return undecided or self.now_s - slot.embedded_at >= self.settings.refresh_s
 
     def _vote(self, plan: Plan, embeddings: Embeddings, match: Match) -> None:
