@@ -86,7 +86,7 @@ def quantise_static(fp32: Path, out: Path, images: F32, options: StaticOptions, 
             nodes_to_exclude=list(options.exclude),
             extra_options={
                 "ActivationSymmetric": False,
-                "WeightSymmetric": not options.unsigned_weights,
+                "WeightSymmetric": True,
             },
         )
         write_bytes(out, quantised.read_bytes())
