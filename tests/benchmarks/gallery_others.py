@@ -45,18 +45,26 @@ def prepare(folder: Path, count: int, asked: int, facings: Path | None) -> None:
         held_out = np.isin(photo, np.unique(photo)[::12])
         rows = np.random.default_rng(0).permutation(np.flatnonzero(held_out))[:asked]
         references, queries = vectors[~held_out], vectors[rows]
+        np.save(folder / "vectors.npy", references)
     else:
-        references, queries = MADE.take(count), MADE.take(asked, first_block=QUERY_BLOCK)
-    np.save(folder / "vectors.npy", references)
+        queries = MADE.take(asked, first_block=QUERY_BLOCK)
+        file = np.lib.format.open_memmap(
+            folder / "vectors.npy", "w+", np.float32, (count, MADE.dim)
+        )
+        for number, block in enumerate(MADE.blocks(count)):
+            file[number * BLOCK : number * BLOCK + len(block)] = block
+        file.flush()
+        references = file
     np.save(folder / "queries.npy", queries)
-    truth = []
-    for start in range(0, len(queries), 100):
-        best = [
-            queries[start : start + 100] @ references[s : s + BLOCK].T
-            for s in range(0, len(references), BLOCK)
-        ]
-        truth.append(np.concatenate(best, axis=1).argmax(axis=1))
-    np.save(folder / "truth.npy", np.concatenate(truth))
+    best = np.full(len(queries), -np.inf, np.float32)
+    truth = np.zeros(len(queries), np.int64)
+    for start in range(0, len(references), BLOCK):
+        cosine = queries @ np.array(references[start : start + BLOCK]).T
+        at = cosine.argmax(axis=1)
+        value = cosine[np.arange(len(queries)), at]
+        truth = np.where(value > best, start + at, truth)
+        best = np.maximum(best, value)
+    np.save(folder / "truth.npy", truth)
 
 
 def build(folder: Path, kind: str) -> dict[str, Any]:

@@ -24,11 +24,11 @@ class FacingLike:
     """
 
     dim: int = 512
-    degrees: int = 8
-    curvature: float = 0.5
-    noise: float = 0.06
-    decay: float = 0.6
-    mean: float = 0.35
+    degrees: int = 9
+    curvature: float = 0.6
+    noise: float = 0.07
+    decay: float = 0.55
+    mean: float = 0.3
     seed: int = 0
 
     def blocks(self, count: int, *, first_block: int = 0) -> Iterator[F32]:
