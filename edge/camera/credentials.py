@@ -59,7 +59,8 @@ def resolve(
 
     The file has one line and must be readable by nobody but its owner (mode 0600 or 0400), who is
     this process's user or root. ``${NAME}`` may also stand in the file's path, as in
-    ``${CREDENTIALS_DIRECTORY}/shelf-3``.
+    ``${CREDENTIALS_DIRECTORY}/shelf-3``: files in systemd's folder of that name are taken as they
+    are, since it lets the service in by an access list, which shows as rights of a group.
 
     Raises:
         CameraError: a variable is not set, or the file is missing, readable by others or malformed;
@@ -78,7 +79,9 @@ def resolve(
     bare = _fill(f"{scheme}{mark}{rest}", known)
     secrets = tuple(known[name] for name in _VARIABLE.findall(rest))
     if credentials_file is not None:
-        user, password = _read_login(Path(_fill(str(credentials_file), known)))
+        path = Path(_fill(str(credentials_file), known))
+        guarded = path.is_relative_to(known.get("CREDENTIALS_DIRECTORY") or path / "none")
+        user, password = _read_login(path, guarded=guarded and ".." not in path.parts)
     return Address(bare, user, password, secrets)
 
 
@@ -113,11 +116,11 @@ def _fill(text: str, known: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _read_login(path: Path) -> tuple[str, str]:
+def _read_login(path: Path, *, guarded: bool) -> tuple[str, str]:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if stat.S_IMODE(status.st_mode) & 0o077:
+            if stat.S_IMODE(status.st_mode) & (0o007 if guarded else 0o077):
                 raise CameraError(
                     f"{path}: the credentials can be read by other users, set its mode to 0600"
                 )

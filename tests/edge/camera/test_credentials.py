@@ -64,6 +64,19 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> No
         resolve("http://cam/snap", login_file(tmp_path, mode=mode), {})
 
 
+def test_what_systemd_hands_over_may_show_its_access_list_as_a_group(tmp_path: Path) -> None:
+    path = login_file(tmp_path, mode=0o440)
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    named = Path("${CREDENTIALS_DIRECTORY}/login")
+    assert resolve("http://cam/snap", named, environment).password == "s3cret"
+    path.chmod(0o444)
+    with pytest.raises(CameraError, match="set its mode to 0600"):
+        resolve("http://cam/snap", named, environment)
+    path.chmod(0o440)
+    with pytest.raises(CameraError, match="set its mode to 0600"):
+        resolve("http://cam/snap", path, {"CREDENTIALS_DIRECTORY": str(tmp_path / "elsewhere")})
+
+
 @pytest.mark.parametrize("text", ["", "admin", "admin:a\nroot:b\n"])
 def test_a_malformed_file_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     with pytest.raises(CameraError, match="not one line 'user:password'") as caught:
