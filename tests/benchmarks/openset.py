@@ -1,13 +1,16 @@
 """Open set and hierarchy on grocery-store: what is certified, and what comes of it on other SKUs.
 
     python tests/benchmarks/openset.py DATA [--tower models/default] [--splits 10] [--every]
-        [--target 0.97] [--level-target 0.95] [--vectors FILE.npz] [--out FILE.json] [--skus skus.csv]
+        [--target 0.97] [--level-target 0.95 0.9] [--vectors FILE.npz] [--out FILE.json]
+        [--skus skus.csv]
 
 DATA holds grocery-store/ and taxonomy/. Gallery: train photos; queries: test photos; the packaged
 products (or, with --every, all 81 classes), each with the Google category that grocery_taxonomy.csv
 names. Per seeded split half of the SKUs calibrates and the other half is asked, a third of each not
-enrolled. Then, with every SKU enrolled, the accuracy of the nearest SKU at each level. Prints one JSON
-object. With --vectors, embeddings are kept in that file and reused for the same tower. With --skus, the
+enrolled; once for each level target. Then, with every SKU enrolled, the accuracy of the nearest SKU
+at each level. Prints one JSON object; --out has every split, too.
+
+With --vectors, embeddings are kept in that file and reused for the same tower. With --skus, the
 categories and names in all languages are written as a skus.csv for `edge gallery build` and
 `edge-export evaluate|calibrate --skus`.
 """
@@ -62,7 +65,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--target", type=float)
-    parser.add_argument("--level-target", type=float, default=0.95)
+    parser.add_argument("--level-target", type=float, nargs="+", default=[0.95, 0.9, 0.85, 0.8])
     parser.add_argument("--views", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vectors", type=Path)
@@ -87,13 +90,16 @@ def main() -> None:
         packed = np.array([options.every or s.levels[0] == "Packages" for s in data.samples])
         parts[name] = every.where(packed)
     gallery, queries = parts["train"], parts["test"]
-    settings = OpenSetOptions(
-        target=options.target, level_target=options.level_target, views=options.views
-    )
-    splits = [run_split(gallery, queries, settings, seed) for seed in range(options.splits)]
-    views = options.views or round(
-        float(np.median([s.point.views for s in splits if s.point is not None] or [1]))
-    )
+    curves = {}
+    chosen = []
+    for level_target in options.level_target:
+        settings = OpenSetOptions(
+            target=options.target, level_target=level_target, views=options.views
+        )
+        splits = [run_split(gallery, queries, settings, seed) for seed in range(options.splits)]
+        curves[f"level target {level_target}"] = summarise(splits)
+        chosen += [s.point.views for s in splits if s.point is not None]
+    views = options.views or round(float(np.median(chosen or [1])))
     everything = answer(gallery, queries, views=views, depth=depth_of(gallery))
     lengths = np.array([len(path) for path in queries.paths])
     closed = {
@@ -108,12 +114,13 @@ def main() -> None:
         "every_sku_enrolled": {
             "views": views, **closed, "sku": round(float(everything.right[:, -1].mean()), 4)
         },
-        "open_set": summarise(splits),
+        "open_set": curves,
     }  # fmt: skip
-    text = json.dumps(report, indent=1)
-    print(text)
     if options.out is not None:
-        options.out.write_text(text + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    for summary in curves.values():
+        del summary["rows"]
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
