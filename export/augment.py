@@ -1,8 +1,9 @@
 """Training views of a product crop: what detector, camera and store do to it, and no more.
 
-No horizontal flip (text) unless a source asks for it, no erased regions larger than a price tag. Geometry and degradation
-work on uint8 pixels; resizing and normalising stay with `edge.vision.preprocess.crops`, so that
-a training view differs from a device view only by what is done here.
+No horizontal flip (text) unless a source asks for it, no erased regions larger than a price tag.
+Geometry and degradation work on uint8 pixels; resizing and normalising stay with
+`edge.vision.preprocess.crops`, so that a training view differs from a device view only by what is
+done here.
 """
 
 from __future__ import annotations
