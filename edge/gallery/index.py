@@ -13,8 +13,8 @@ Measured on one busy core with vectors like those of facings, 150 queries a fram
 of exact search and of HNSW at ef = 24, at 1,000, 2,000, 4,000, 8,000 and 16,000 references. 256
 dimensions: 3, 6, 11, 22, 48 and 6, 6, 7, 7, 10; 512 dimensions: 4, 8, 16, 31, 64 and 8, 9, 10, 9, 12.
 HNSW is faster from 3,000 on, but misses up to one nearest reference in fifty, and must be built and
-kept; up to 8,000, exact search takes less than a hundredth of the time that the tower needs for those
-150 crops on the same core.
+kept; up to 8,000, exact search takes a thirtieth of the time that the tower needs for those 150 crops
+on the same core.
 """
 
 

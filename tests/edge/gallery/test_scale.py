@@ -158,6 +158,27 @@ def test_a_half_written_block_is_cut_off(index: Path, vectors: F32, unit) -> Non
     is_right(index, vectors, unit)
 
 
+def test_no_damaged_byte_of_a_large_index_is_searched(index: Path, vectors: F32) -> None:
+    build(index, vectors)
+    header = cache.read(index, ORIGIN)
+    rng = np.random.default_rng(4)
+    for role in ("hnsw", "nodes", "vectors"):
+        path = cache.file_of(index, header, role)
+        whole = path.read_bytes()
+        for at in rng.integers(0, len(whole), 40).tolist():
+            damaged = bytearray(whole)
+            damaged[at] ^= int(rng.integers(1, 256))
+            path.write_bytes(damaged)
+            with pytest.raises(GalleryError, match="does not match its checksum"):
+                cache.read(index, ORIGIN)
+        for tenth in range(10):
+            path.write_bytes(whole[: len(whole) * tenth // 10])
+            with pytest.raises(GalleryError, match="bytes, expected"):
+                cache.read(index, ORIGIN)
+        path.write_bytes(whole)
+    assert cache.read(index, ORIGIN) == header
+
+
 def test_work_for_another_gallery_is_no_use(tmp_path: Path, vectors: F32) -> None:
     work = Workspace(tmp_path / "work", ORIGIN, 3)
     work.append(IDS[:10], vectors[:10])
