@@ -29,8 +29,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(clip: Path) -> Iterator[RtspServer]:
     mounts = [f"/{codec}=clip:{clip}:{codec}:10:10" for codec in ("h264", "h265", "mjpeg")]
-    large = write_noisy_clip(clip.with_name("large.avi"), frames=90)
-    small = write_noisy_clip(clip.with_name("small.avi"), frames=90, size_wh=(160, 120))
+    large = write_noisy_clip(clip.with_name("large.avi"), frames=60)
+    small = write_noisy_clip(clip.with_name("small.avi"), frames=60, size_wh=(160, 120))
     with rtsp_server(*mounts, f"/steps=clip:{small}+{large}:h264:10:10") as running:
         yield running
 
