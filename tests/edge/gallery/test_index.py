@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge.errors import GalleryError
 from edge.gallery import exact
-from edge.gallery.exact import ExactIndex
 from edge.gallery.base import make_base
+from edge.gallery.exact import ExactIndex
 
 
 @settings(deadline=None, max_examples=60)
