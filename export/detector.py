@@ -29,7 +29,7 @@ def export_detector(checkpoint: Path, out: Path, *, size: int = 640, end2end: bo
     """
     import torch
 
-    model = _load(checkpoint)
+    model, _ = load_detector(checkpoint)
     head = model.model[-1]
     if end2end and getattr(head, "one2one_cv2", None) is None:
         raise ConfigError(f"{checkpoint}: has no one-to-one head, so it needs suppression")
@@ -61,10 +61,11 @@ def export_detector(checkpoint: Path, out: Path, *, size: int = 640, end2end: bo
     return out
 
 
-def _load(checkpoint: Path) -> Any:
-    """The averaged model of a checkpoint where it has one, in FP32 and evaluation mode.
+def load_detector(checkpoint: Path) -> tuple[Any, dict[str, Any]]:
+    """The averaged model of a checkpoint where it has one, in FP32 and evaluation mode, and the rest.
 
-    An ultralytics checkpoint is a pickled object, so only trusted files may be opened.
+    Raises ConfigError for a file that is missing or holds no detection model. An ultralytics
+    checkpoint is a pickled object, so only trusted files may be opened.
     """
     import torch
 
@@ -78,7 +79,7 @@ def _load(checkpoint: Path) -> Any:
     kind = type(model).__name__
     if model is None or kind != "DetectionModel":
         raise ConfigError(f"{checkpoint}: holds no ultralytics detection model, but {kind}")
-    return model.float().eval()
+    return model.float().eval(), loaded
 
 
 def _name_output_shape(path: Path, shape: tuple[int, ...]) -> None:

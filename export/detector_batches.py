@@ -6,12 +6,14 @@ import math
 import queue
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from edge.errors import ConfigError
 from export.dense import DenseTeacher, flip_dense
 from export.views import (
     LabelledPhoto,
@@ -36,10 +38,10 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
     first D pictures, and boxes of the others in ultralytics' form.
 
     Raises:
-        ValueError: when a photo or label cannot be read.
+        ConfigError: when a folder holds no photo, or a photo or label cannot be read.
     """
-    photos = read_yolo_folder(config.photos)
-    scenes = read_yolo_folder(config.scenes) if config.scenes else []
+    photos = _some(config.photos)
+    scenes = _some(config.scenes) if config.scenes else []
     teacher = DenseTeacher(config.teacher, config.threads)
     stream, close_stream = endless(photos, rng), endless(photos, rng)
     scene_stream = endless(scenes, rng)
@@ -96,6 +98,13 @@ def prefetched(source: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
         if isinstance(item, BaseException):
             raise item
         yield item
+
+
+def _some(folder: Path) -> list[LabelledPhoto]:
+    photos = read_yolo_folder(folder)
+    if not photos:
+        raise ConfigError(f"{folder}: no photos in images/ or photos/")
+    return photos
 
 
 def _photo_view(photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float) -> View:

@@ -18,8 +18,11 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 import torch
 
+from edge.errors import OutputError
 from export.dense import dense_loss
+from export.detector import load_detector
 from export.detector_batches import batches, prefetched
+from export.training_state import save_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,18 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
     """Run or resume a training and return the checkpoint (ultralytics format, EMA weights).
 
     ``out/state.pt`` resumes a run that was killed; ``out/best.pt`` is the model; both are replaced
-    atomically every ``save_every_s`` seconds.
+    atomically every ``save_every_s`` seconds. Without room on the disk the earlier ones stay.
+
+    Raises:
+        ConfigError: when the start is no detector, a folder holds no photo, or one cannot be read.
+        OutputError: when the last state cannot be written.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=2))
-    checkpoint = torch.load(config.start, map_location="cpu", weights_only=False)
-    model = (checkpoint.get("ema") or checkpoint["model"]).float().train()
+    model, checkpoint = load_detector(config.start)
+    model.train()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     ema = copy.deepcopy(model).eval()
@@ -105,7 +112,11 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
             log(f"{elapsed / 60:6.1f} min step {step} loss {np.mean(recent):.3f} {pace:.2f} s/step")
             recent.clear()
         if time.monotonic() - saved > config.save_every_s:
-            _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
+            try:
+                _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
+            except OutputError as error:
+                # the earlier files stand, and there may be room again before the end
+                log(f"warning: {error}")
             saved = time.monotonic()
     _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
     return config.out / "best.pt"
@@ -164,6 +175,4 @@ def _save(
     shared = {key: checkpoint.get(key) for key in ("train_args", "version", "license")}
     best = {"model": copy.deepcopy(ema).half(), "ema": None, "epoch": -1, **shared}
     for name, value in (("state.pt", state), ("best.pt", best)):
-        temporary = out / f".{name}.tmp"
-        torch.save(value, temporary)
-        os.replace(temporary, out / name)
+        save_checkpoint(out / name, value)
