@@ -15,9 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from edge.types import U8
 from tests.conftest import ROOT
 from tests.edge.daemon.brokers import free_port, until
-from tests.factories import SHELF, Layout, write_clip
+from tests.factories import SHELF, Layout, squares
+from tests.streams import write_clip_of
 
 SLOTS = """
 [slots]
@@ -31,9 +36,19 @@ EMPTIER: Layout = {cell: colour for cell, colour in SHELF.items() if cell != (1,
 """The shelf after the first red one was taken."""
 
 
+def shelf(layout: Layout) -> U8:
+    """The squares of a layout before a dark wall with some structure, by which light is judged."""
+    wall = np.random.default_rng(1).integers(30, 110, (64, 64, 3)).astype(np.uint8)
+    picture = np.asarray(cv2.resize(wall, (256, 256), interpolation=cv2.INTER_CUBIC), np.uint8)
+    bright = squares(layout)
+    picture[bright.any(axis=2)] = bright[bright.any(axis=2)]
+    return picture
+
+
 def shelf_clip(path: Path, still: int = 40, changed: int = 0, fps: float = 10.0) -> Path:
     """A clip of the shelf of the tests, and of the same one with a product less after it."""
-    return write_clip(path, [SHELF] * still + [EMPTIER] * changed, fps=fps)
+    full, less = (np.ascontiguousarray(shelf(x)[:, :, ::-1]) for x in (SHELF, EMPTIER))
+    return write_clip_of(path, [full] * still + [less] * changed, fps=fps)
 
 
 class Daemon:

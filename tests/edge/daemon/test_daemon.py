@@ -48,9 +48,11 @@ def test_a_camera_becomes_inventories_and_changes(start: Start, tmp_path: Path) 
     first = inventory(daemon)
     assert first["facings"] == {"blue": 1, "green": 1, "red": 2, "yellow": 1}
     assert first["unknown"] == 1
-    until(lambda: len(daemon.changes()) >= 2, 30)
-    assert daemon.changes()[0] == ("taken", "red", None)
-    change = daemon.events("change")[0]["data"]
+    taken = until(
+        lambda: [e for e in daemon.events("change") if e["data"]["change"] == "taken"], 30
+    )
+    change = taken[0]["data"]
+    assert change["sku_before"] == "red"
     assert change["evidence"]["frame"] is None
     for name in (change["evidence"]["before"], change["evidence"]["after"]):
         assert (tmp_path / "state" / "evidence" / name).stat().st_size > 0
