@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.shelf.light import CELL, LightMatch
+from edge.shelf.light import LightMatch
 from edge.shelf.registration import counts_as_shift, estimate_shift, shifted
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
@@ -52,7 +52,7 @@ class Appearance:
         self._settings = settings
         self.size_wh = size_wh
         shrink = min(1.0, settings.compare_width_px / size_wh[0])
-        width, height = (max(CELL, round(side * shrink / BLOCK) * BLOCK) for side in size_wh)
+        width, height = (max(BLOCK, round(side * shrink / BLOCK) * BLOCK) for side in size_wh)
         self._wh = (width, height)
         self.scale_xy = (width / size_wh[0], height / size_wh[1])
         rows, columns = height // BLOCK, width // BLOCK
@@ -95,7 +95,7 @@ class Appearance:
         elif self._resumed:
             self._fill_unknown(small)
         gain = self._light.gain(small, self.reference, self._trusted)
-        light = float(np.median(gain[::CELL, ::CELL]))
+        light = float(np.median(gain[::16, ::16]))
         even = self._even
         self._light.even(small, self.reference, gain, even)
         # noise is a camera's own: in less light it is larger against the reference
@@ -210,11 +210,12 @@ class Appearance:
     def _changed(self, dim: float) -> tuple[F32, Mask]:
         assert self.reference is not None
         settings = self._settings
-        # the noise that is left in the two means is no change
-        left = 0.5 * self.noise * dim**2 * (1 / self._count + 1 / _MEMORY)
-        energy = np.maximum(self._energy(self._recent, self.reference) - left, 0.0)
+        # the noise that is left in the two means is no change; levels are those of the present light
+        left = 0.5 * self.noise * (1 / self._count + 1 / _MEMORY)
+        energy = self._energy(self._recent, self.reference) / np.float32(dim**2)
+        excess = np.asarray(np.maximum(energy - left, 0.0), np.float32)
         least = np.maximum(settings.change_levels**2, settings.noise_factor**2 * left)
-        return np.asarray(energy, np.float32), np.asarray(energy > least, dtype=bool)
+        return excess, np.asarray(excess > least, dtype=bool)
 
     def _pixels(self, blocks: Mask) -> Mask:
         full = cv2.resize(blocks.astype(np.uint8), self._wh, interpolation=cv2.INTER_NEAREST)

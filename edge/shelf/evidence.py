@@ -54,8 +54,10 @@ def measure(open_: Mask, energy: F32, slots: tuple[Blocks, ...]) -> Evidence:
     """
     share = np.zeros(len(slots), np.float32)
     contrast = np.zeros(len(slots), np.float32)
-    count, found = cv2.connectedComponents(open_.astype(np.uint8), connectivity=8)
-    labels = np.asarray(found, np.int32)
+    # parts of one change need not touch: a badge here, its reflection next door
+    near_by = cv2.dilate(open_.astype(np.uint8), np.ones((3, 3), np.uint8))
+    count, found = cv2.connectedComponents(near_by, connectivity=8)
+    labels = np.where(open_, found, 0).astype(np.int32)
     evidence = Evidence(share, contrast, labels, {})
     around = [grown(blocks) for blocks in slots]
     touched = [i for i, blocks in enumerate(around) if open_[blocks].any()]

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from edge.types import F32
 
-CELL = 16
-"""Side of the cells in which the light is estimated."""
+CELLS_ACROSS = 40
+"""Cells of a picture's width in which the light is estimated: a few make a facing."""
 STRIP = 4
 """Height of the rows in which flicker bands are estimated."""
 Mask = npt.NDArray[np.bool_]
@@ -25,7 +25,8 @@ class LightMatch:
 
     def __init__(self, size_wh: tuple[int, int]) -> None:
         width, height = size_wh
-        self.cells_wh = (max(width // CELL, 1), max(round(height / CELL), 1))
+        across = min(CELLS_ACROSS, width)
+        self.cells_wh = (across, max(round(across * height / width), 1))
         self._strips_wh = (self.cells_wh[0], max(height // STRIP, 1))
         # fresh memory costs more than the work done in it
         self._full = np.empty((height, width, 3), np.float32)

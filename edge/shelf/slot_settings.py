@@ -20,8 +20,8 @@ class SlotSettings(BaseModel):
         calm_s: how long a place must be still before anything about it is decided.
         motion_levels: difference of a frame to those before, in grey levels after the light is taken
             out, above which something moves.
-        change_levels: lasting difference, in grey levels after the light is taken out, above which
-            a place looks changed.
+        change_levels: lasting difference, in grey levels of the present light, above which a place
+            looks changed.
         noise_factor: the same as a multiple of the place's own noise; the larger of both holds.
         new_place_share: part of a detection without a slot that must look changed before it counts
             as a product that was put there, and not as one that was missed before.
@@ -71,7 +71,7 @@ class SlotSettings(BaseModel):
     compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 960
     calm_s: Seconds = 0.6
     motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
-    change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 5.0
+    change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 5.5
     noise_factor: Annotated[float, Field(gt=0.0)] = 2.5
     new_place_share: Share = 0.25
     replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
