@@ -78,7 +78,11 @@ def test_both_layouts_are_enrolled_with_what_the_csv_says(folder: Path, out: Pat
         assert picture.shape == (128, 256, 3)
         original = cv2.imread(str(folder / "a" / "front.jpg"))
         assert np.abs(picture.mean((0, 1)) - original.mean((0, 1))).max() < 3  # colours kept
-    assert sorted(p.name for p in out.parent.iterdir()) == ["gallery.db", "gallery.db.seq", "pictures"]
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        "gallery.db",
+        "gallery.db.seq",
+        "pictures",
+    ]
     assert verify_gallery(out).ok
 
 
@@ -214,7 +218,11 @@ def test_a_failing_tower_leaves_the_old_gallery_untouched(folder: Path, out: Pat
         build(folder, out, embed=failing)
     assert calls == 2
     assert out.read_bytes() == before
-    assert sorted(p.name for p in out.parent.iterdir()) == ["gallery.db", "gallery.db.seq", "pictures"]
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        "gallery.db",
+        "gallery.db.seq",
+        "pictures",
+    ]
 
 
 def test_a_tower_that_changes_or_loses_a_vector_is_an_error(folder: Path, out: Path) -> None:
