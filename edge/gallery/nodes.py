@@ -6,7 +6,7 @@ apart: each links to its twins and to nothing else. So there is one node a disti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,11 @@ class Nodes:
     ids: I64
     start: I64
     digest: U64
+    _single: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # most galleries hold no vector twice: then nothing is to be unfolded
+        object.__setattr__(self, "_single", bool(np.all(np.diff(self.start) == 1)))
 
     def __len__(self) -> int:
         """The number of nodes."""
@@ -80,6 +85,12 @@ class Nodes:
         Equal similarities come in the order of their ids.
         """
         ids, best = no_neighbors(len(found), k)
+        if self._single and len(self.ids):
+            every = np.where(found >= 0, self.ids[found], -1)
+            order = np.lexsort((every, -similarity), axis=1)[:, :k]
+            ids[:, : order.shape[1]] = np.take_along_axis(every, order, axis=1)
+            best[:, : order.shape[1]] = np.take_along_axis(similarity, order, axis=1)
+            return ids, best
         row, column = np.nonzero(found >= 0)
         node = found[row, column]
         views = np.minimum(self.start[node + 1] - self.start[node], k)
