@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--fps", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--kbit", type=int, default=16000, help="bit rate of a stream, kbit/s")
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--clips", type=Path, help="folder that keeps the rendered clips")
     given = parser.parse_args()
@@ -60,7 +61,8 @@ def main() -> None:
             if not clip.exists():
                 print(f"rendering {clip.name}", file=sys.stderr)
                 write_clip(clip, seed, given.fps)
-        server = RtspServer(*(f"/{n}=clip:{c}:h264:{given.fps:g}" for n, c in enumerate(clips)))
+        mounts = [f"/{n}=clip:{c}:h264:{given.fps:g}" for n, c in enumerate(clips)]
+        server = RtspServer("--kbit", str(given.kbit), *mounts)
         server.start()
         try:
             pid = next(p for p, c in family(os.getpid()).items() if "rtsp_server" in c)
