@@ -281,8 +281,11 @@ def run_flat(bench: Bench, frames: int, pictures: list[U8]) -> None:
             shape.append((figures["open_files"], figures["threads"]))
     second, last = (float(np.median(quarters[i])) for i in (1, 3))
     assert last <= 1.03 * second, f"{second / 1e6:.1f} MB became {last / 1e6:.1f} MB"
-    settled = shape[len(shape) // 4 :]
-    assert len(set(settled)) == 1, f"files and threads: {sorted(set(settled))}"
+    quarter = len(shape) // 4
+    for kind, counts in zip(("files", "threads"), zip(*shape, strict=True), strict=True):
+        # a pool that starts late is no growth, as long as the last quarter has no more than before
+        before, after = max(counts[quarter : 3 * quarter]), max(counts[3 * quarter :])
+        assert after <= before, f"{before:.0f} open {kind} became {after:.0f}"
     assert bench.loop.lanes["a"].figures.processed == frames
     assert bench.loop.lanes["a"].figures.errors == 0
 
