@@ -80,6 +80,8 @@ class Workspace:
 
         Raises GalleryError for a vector that is NaN, zero or of another length.
         """
+        if not len(ids):
+            return
         check_references(ids, vectors)
         digest = vector_digests(vectors)
         at = np.searchsorted(self._known, digest)

@@ -182,6 +182,7 @@ def test_no_damaged_byte_of_a_large_index_is_searched(index: Path, vectors: F32)
 def test_work_for_another_gallery_is_no_use(tmp_path: Path, vectors: F32) -> None:
     work = Workspace(tmp_path / "work", ORIGIN, 3)
     work.append(IDS[:10], vectors[:10])
+    work.append(IDS[:0], vectors[:0])  # a source may have nothing to say
     same = Workspace(tmp_path / "work", ORIGIN, 9)
     assert (same.resumed, same.references, same.last_id, same.last_seq) == (True, 10, 23, 3)
     other = Workspace(tmp_path / "work", cache.Origin("g2", ORIGIN.tower, DIM), 9)
