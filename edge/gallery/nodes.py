@@ -17,7 +17,7 @@ from edge.types import F32, I64
 U64 = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 
-_BLOCK = 8192
+_BLOCK = 512  # vectors hashed at a time: what a core's cache holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +113,17 @@ def vector_digests(vectors: F32) -> U64:
     A multiplicative hash of fixed odd constants (Dietzfelbinger and others, 1997) that tells vectors
     apart that nobody has chosen to collide; not a proof against damage, which is SHA-256's task.
     """
-    dim = vectors.shape[1]
-    factor = np.random.default_rng(0x53484C46).integers(0, 2**63, dim, np.uint64) * 2 + 1
+    words = -(-vectors.shape[1] // 2)
+    factor, last = (
+        np.random.default_rng(0x53484C46).integers(0, 2**63, (2, words), np.uint64) * 2 + 1
+    )
     out = np.empty(len(vectors), np.uint64)
+    part = np.zeros((min(_BLOCK, len(vectors)), 2 * words), np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        part = np.ascontiguousarray(vectors[start : start + _BLOCK], np.float32) + np.float32(0)
-        bits = part.view(np.uint32).astype(np.uint64)
-        mixed = (bits ^ (bits << np.uint64(29))) * factor
-        mixed ^= mixed >> np.uint64(32)
-        out[start : start + _BLOCK] = (mixed * factor[::-1]).sum(axis=1, dtype=np.uint64)
+        some = vectors[start : start + _BLOCK]
+        # adding 0 makes a minus zero a zero
+        np.add(some, np.float32(0), out=part[: len(some), : vectors.shape[1]])
+        mixed = part[: len(some)].view(np.uint64) * factor
+        mixed ^= mixed >> np.uint64(31)
+        out[start : start + _BLOCK] = mixed @ last
     return out
