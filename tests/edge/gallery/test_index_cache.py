@@ -282,7 +282,7 @@ def die(event, arguments):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 index = Path(sys.argv[1])
-made = HnswIndex.build(np.arange(20), np.eye(20, 8, dtype=np.float32) + np.float32(0.01))
+made = HnswIndex.build(np.arange(8), np.eye(8, dtype=np.float32))
 sys.addaudithook(die)
 with cache.writing(index) as mine:
     stored.save(index, made, cache.Origin("g", "t", 8), left, Recall(16, 1.0, 1.0, 20, 0.99))
