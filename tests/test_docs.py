@@ -136,7 +136,8 @@ def test_its_python_runs(
 
     monkeypatch.setattr(bundle, "default_path", lambda: tiny_bundle)
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(tiny_gallery, "store.db")
+    for suffix in ("", ".seq"):
+        shutil.copyfile(f"{tiny_gallery}{suffix}", f"store.db{suffix}")
     write_picture(tmp_path / "shelf.jpg", squares(SHELF))
     for name, body in FENCE.findall(readme):
         if name == "python":

@@ -172,7 +172,7 @@ class CaptureProcess:
         if self._process is None or self._why_killed:
             return self._broken_state, self._why_killed or self._broken
         if status is None:
-            return CameraState.STARTING, "the capture process starts"
+            return self._state, self._reason  # it is just being written: nothing new
         report = status.report
         in_phase_s = now_s - report.phase_ns / 1e9
         waiting_s = now_s - status.progress_ns / 1e9

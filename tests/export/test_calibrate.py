@@ -154,6 +154,7 @@ def test_photos_are_divided_clean_ones_first(tmp_path: Path, write_skus) -> None
 def test_the_commands_work_end_to_end(
     record, tiny_bundle: Path, own_bundle: Path, pictures: Path, tmp_path: Path, write_skus
 ) -> None:
+    pytest.importorskip("matplotlib")
     run = CliRunner().invoke
     skus = str(pictures.parent / "skus.csv")
     done = run(
