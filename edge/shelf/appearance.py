@@ -94,10 +94,10 @@ class Appearance:
             self.reference = small.copy()
         elif self._resumed:
             self._fill_unknown(small)
-        gain = self._light.gain(small, self.reference, self._trusted)
-        light = float(np.median(gain[::16, ::16]))
+        factor = self._light.factor(small, self.reference, self._trusted)
+        light = self._light.level
         even = self._even
-        self._light.even(small, self.reference, gain, even)
+        self._light.even(small, self.reference, factor, even)
         # noise is a camera's own: in less light it is larger against the reference
         dim = 1.0 / min(max(light, 0.05), 1.0)
         if not self._count.any():
@@ -167,7 +167,8 @@ class Appearance:
         # not in the reference's light: that was taken from a picture that does not fit
         shift = estimate_shift(self.reference, self._small)
         moved = shifted(self.reference, shift)
-        self._light.even(self._small, moved, self._light.gain(self._small, moved), self._even)
+        factor = self._light.factor(self._small, moved)
+        self._light.even(self._small, moved, factor, self._even)
         least = np.maximum(self._settings.change_levels**2, 4.0 * self.noise)
         left = np.count_nonzero(changed & (self._energy(self._even, moved) > least))
         explained = counts_as_shift(shift, int(np.count_nonzero(changed)), int(left))

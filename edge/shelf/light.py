@@ -28,24 +28,28 @@ class LightMatch:
         across = min(CELLS_ACROSS, width)
         self.cells_wh = (across, max(round(across * height / width), 1))
         self._strips_wh = (self.cells_wh[0], max(height // STRIP, 1))
+        self.level = 1.0
         # fresh memory costs more than the work done in it
         self._full = np.empty((height, width, 3), np.float32)
+        self._bright = np.empty((height, width, 3), bool)
         self._wide = np.empty((self._strips_wh[1], width, 3), np.float32)
         self._half = np.empty((4, (height + 1) // 2, (width + 1) // 2, 3), np.float32)
 
-    def gain(self, picture: F32, reference: F32, trusted: Mask | None = None) -> F32:
-        """How much brighter ``picture`` is than ``reference``, ``(H, W, 3)`` and smooth.
+    def factor(self, picture: F32, reference: F32, trusted: Mask | None = None) -> F32:
+        """What brings ``picture`` into the reference's light, ``(H, W, 3)`` and smooth.
 
-        Two factors: one a row, the median over the row's cells, which takes mains flicker on a
-        rolling shutter; and a smooth field, a median over neighbouring cells, which takes lamps,
+        One over two gains: one a row, the median over the row's cells, which takes mains flicker on
+        a rolling shutter; and a smooth field, a median over neighbouring cells, which takes lamps,
         shadows and white balance. Being medians, they do not follow single products that changed.
         Pixels near clipping are left out, and so are cells that are not ``trusted`` (of the shape
         of ``cells_wh``), as long as most are: the light there is that of their surroundings. The
-        result is good until the next call.
+        result is good until the next call; ``level`` is then the median gain.
         """
         # every other pixel of every other row is enough to know the light
         now, then, weight, product = self._half
-        now[:], then[:] = picture[::2, ::2], reference[::2, ::2]
+        half_wh = (now.shape[1], now.shape[0])
+        cv2.resize(picture, half_wh, dst=now, interpolation=cv2.INTER_NEAREST)
+        cv2.resize(reference, half_wh, dst=then, interpolation=cv2.INTER_NEAREST)
         cv2.max(now, then, dst=product)
         cv2.threshold(product, _BRIGHT, 1.0, cv2.THRESH_BINARY_INV, dst=weight)
         cv2.multiply(then, weight, dst=weight)
@@ -62,21 +66,24 @@ class LightMatch:
         if trusted is not None and not trusted.all() and trusted.mean() >= _MOST:
             field = _filled(field, trusted)
         smooth = cv2.blur(cv2.medianBlur(field, 5), (3, 3), borderType=cv2.BORDER_REPLICATE)
+        self.level = float(np.median(smooth) * np.median(rows))
         height, width = self._full.shape[:2]
-        cv2.resize(smooth, (width, len(rows)), dst=self._wide, interpolation=cv2.INTER_LINEAR)
-        self._wide *= rows[:, None]
+        inverse = 1.0 / np.maximum(smooth, 0.02)
+        cv2.resize(inverse, (width, len(rows)), dst=self._wide, interpolation=cv2.INTER_LINEAR)
+        self._wide *= 1.0 / rows[:, None]
         cv2.resize(self._wide, (width, height), dst=self._full, interpolation=cv2.INTER_LINEAR)
         return self._full
 
-    def even(self, picture: F32, reference: F32, gain: F32, out: F32) -> None:
+    def even(self, picture: F32, reference: F32, factor: F32, out: F32) -> None:
         """Write ``picture`` as it would look in the reference's light; what is clipped in either
         is equal to the reference."""
-        cv2.divide(picture, gain, dst=out)
-        if picture.max() < _BRIGHT and reference.max() < _BRIGHT:
-            return
-        clipped = (picture >= _BRIGHT) & (out < reference)
-        clipped |= (reference >= _BRIGHT) & (out > reference)
-        np.copyto(out, reference, where=clipped)
+        cv2.multiply(picture, factor, dst=out)
+        for bright, sign in ((picture, 1.0), (reference, -1.0)):
+            np.greater_equal(bright, _BRIGHT, out=self._bright)
+            at = np.flatnonzero(self._bright)
+            if len(at):
+                seen, meant = out.reshape(-1)[at], reference.reshape(-1)[at]
+                out.reshape(-1)[at] = np.where(sign * (meant - seen) > 0, meant, seen)
 
     def _by_strip(self, half: cv2.typing.MatLike) -> F32:
         return np.asarray(

@@ -120,7 +120,8 @@ class Settling:
             slot.filled, slot.gap = True, False
             slot.votes, slot.answer = pending.votes, pending.answer
             slot.embedded_at = self._now_s
-            slot.looks = slot.hits = float(max(pending.seen, 1))
+            if pending.seen:
+                slot.looks = slot.hits = float(pending.seen)
         self._log.add(
             verdict.kind, self._at, self._time(since_s), slot=slot, before=before,
             after=after, changed_share=share, similarity=verdict.similarity,

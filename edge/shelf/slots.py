@@ -176,10 +176,14 @@ class ShelfMemory:
             return False
         if self.book.passes < self.settings.votes:
             return since >= self.settings.calm_s
-        if any(s.pending is not None and s.pending.looks < _LOOKS for s in self.book):
+        if any(self._to_find(slot) for slot in self.book):
             return True
-        if view.outside_changed() >= _WORTH_A_LOOK:
+        outside = view.outside_changed()
+        if outside >= _WORTH_A_LOOK:
             return True
+        if outside and not any(slot.pending is not None for slot in self.book):
+            # a price label or the like: too small for a product
+            view.adopt_outside()
         return since >= self.settings.detect_s and view.calm
 
     def _requests(self) -> Plan:
@@ -200,6 +204,13 @@ class ShelfMemory:
             tuple(slot.slot_id for slot, _ in rows),
             (True,) * len(checks) + (False,) * len(confirm),
         )
+
+    def _to_find(self, slot: Slot) -> bool:
+        """Whether the detector must say if something stands in a slot that looks changed."""
+        if slot.pending is None or slot.pending.looks >= _LOOKS:
+            return False
+        # a product of which a part changed is still there
+        return not slot.filled or slot.changed_share >= self.settings.absent_share
 
     def _due(self, slot: Slot) -> bool:
         answer = slot.answer

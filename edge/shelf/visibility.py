@@ -13,6 +13,8 @@ from edge.shelf.slot_book import SlotBook
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
 
+_REACH = 0.3  # of a box beyond its edges, where a change that is in no slot belongs to it
+
 
 class Visibility:
     """The comparison of one camera's frames with its slots.
@@ -162,4 +164,7 @@ class Visibility:
             mask = self._evidence.region(row, self._measured)
         for xyxy in (slot.xyxy, slot.xyxy if box is None else box):
             mask[grown(self.appearance.blocks_of(xyxy))] = True
+            # what the box leaves out of its product, too
+            around = self.appearance.blocks_of(xyxy, -_REACH)
+            mask[around] |= (self._regions.open & ~self.shelved)[around]
         self.appearance.adopt(mask & ~self._regions.unsettled)

@@ -88,7 +88,7 @@ def test_smooth_light_and_bands_leave_no_difference() -> None:
     slope = np.linspace(0.7, 1.2, 320, dtype=np.float32)[None, :, None]
     now = reference * bands * slope * np.array([1.0, 0.9, 0.8], np.float32)
     light, even = LightMatch((320, 192)), np.empty_like(reference)
-    light.even(now, reference, light.gain(now, reference), even)
+    light.even(now, reference, light.factor(now, reference), even)
     assert np.abs(even - reference).max() < 8
     assert np.abs(even - reference).mean() < 1.5
 
@@ -97,7 +97,7 @@ def test_a_product_that_changed_keeps_its_difference() -> None:
     reference, now = picture(), picture() * np.float32(0.8)
     now[80:128, 120:152] = 30
     light, even = LightMatch((320, 192)), np.empty_like(reference)
-    light.even(now, reference, light.gain(now, reference), even)
+    light.even(now, reference, light.factor(now, reference), even)
     inside = np.abs(even - reference)[84:124, 124:148].mean()
     assert inside > 40
     away = np.abs(even - reference)
@@ -110,7 +110,7 @@ def test_clipped_pixels_are_no_difference() -> None:
     reference[:, 100:140] = 250
     now = np.minimum(reference * 1.4, 255).astype(np.float32)
     light, even = LightMatch((320, 192)), np.empty_like(reference)
-    light.even(now, reference, light.gain(now, reference), even)
+    light.even(now, reference, light.factor(now, reference), even)
     assert np.abs(even - reference)[:, 104:136].max() < 1
 
 
