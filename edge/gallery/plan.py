@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -37,8 +37,10 @@ _TABLE_BYTES = 44
 """Reference ids, nodes and digests, and the matcher's tables."""
 _PROGRAM_BYTES = 150 * _MIB
 _CALIBRATED = 3000
-_GROWTH = {3e3: 1.0, 3e4: 1.5, 1.2e5: 2.2, 1e6: 3.2, 3.5e6: 4.0}
-"""Time a reference in the build, and of a search, relative to a graph of 3,000 references."""
+_BUILD_GROWTH = {3e3: 1.0, 3e4: 1.5, 1.2e5: 2.2, 1e6: 4.5, 3.5e6: 6.0}
+"""Processor time a reference in the build, on average, relative to a graph of 3,000 references."""
+_SEARCH_GROWTH = {3e3: 1.0, 1.2e5: 1.6, 1e6: 2.0, 3.5e6: 2.4}
+"""Time of a search, relative to one among 3,000 references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,10 @@ def plan(skus: int, views: float, dim: int, *, machine: Machine | None = None) -
         memory += references * 4 * dim
         build_memory = memory
     else:
-        growth = _growth(references)
         form = "hnsw on disk" if on_disk else "hnsw"
-        query_ms = machine.query_us * growth / 1e3
-        build_s = references * machine.node_us * growth / 1e6 / machine.cores
+        query_ms = machine.query_us * _growth(_SEARCH_GROWTH, references) / 1e3
+        node_us = machine.node_us * _growth(_BUILD_GROWTH, references)
+        build_s = references * node_us / 1e6 / machine.cores
         # files hold no locks; vectors go to one where they are searched on disk
         index = references * (node_bytes - 80 + 24 + (2 * dim if on_disk else 0))
         memory += references * (node_bytes + (0 if on_disk else 4 * dim))
@@ -189,8 +191,8 @@ def _fastest(work: Callable[[], object], rounds: int = 3) -> float:
     return best
 
 
-def _growth(references: int) -> float:
-    return float(np.interp(np.log(references), np.log(list(_GROWTH)), list(_GROWTH.values())))
+def _growth(table: Mapping[float, float], references: int) -> float:
+    return float(np.interp(np.log(references), np.log(list(table)), list(table.values())))
 
 
 def _device(memory: int) -> int:
