@@ -137,6 +137,8 @@ class OrtSession:
         settings.intra_op_num_threads = options.threads or available_threads()
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3
+        # threads that spin on after a run take the cores from what comes next
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
         self._path = path
         self._provider = provider
         try:
