@@ -47,6 +47,12 @@ class FakeOrt:
             inter_op_num_threads = 0
             log_severity_level = 2
 
+            def __init__(self) -> None:
+                self.entries: dict[str, str] = {}
+
+            def add_session_config_entry(self, key: str, value: str) -> None:
+                self.entries[key] = value
+
         class InferenceSession:
             def __init__(self, path: str, settings: Any, providers: list[Any]) -> None:
                 outer.opened.append((path, settings, providers))
