@@ -84,7 +84,12 @@ class Settling:
         since_s = self._visibility.changed_since(slot)
         self._visibility.adopt(slot, box)
         slot.pending = None
-        if verdict.outcome == "change":
+        doubtful = slot.filled and not slot.counts(self._settings.present_share)
+        if verdict.outcome == "change" and doubtful and verdict.empties:
+            # what never counted as a facing cannot be taken: it is forgotten
+            slot.filled, slot.held, slot.empty_since = False, False, float("-inf")
+            return True
+        if verdict.outcome == "change" and not doubtful:
             self._change(slot, pending, verdict, box, since_s)
             return True
         if slot.filled and pending.votes.total is not None:

@@ -11,7 +11,7 @@ from edge.shelf.slot import Pending, Slot
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, Detections
 
-_LOOSE = 0.3  # overlap from which a changed slot's product may be the one detected there
+_LOOSE = 0.3  # overlap from which a detection may be the product put into an empty slot
 _SETTLING = 5  # looks over which a slot's box is averaged
 _OVERLAP = 0.5  # of a detection in a filled slot, from which it is no place of its own
 
@@ -59,10 +59,7 @@ class SlotBook:
         self.passes += 1
         slots = list(self.slots.values())
         loose = min(_LOOSE, self._settings.associate_iou)
-        least = [
-            loose if s.pending is not None or not s.filled else self._settings.associate_iou
-            for s in slots
-        ]
+        least = [self._settings.associate_iou if s.filled else loose for s in slots]
         partner = associate(self.boxes(), found.xyxy, np.array(least, np.float32))
         for slot, index in zip(slots, partner.tolist(), strict=True):
             if slot.watched:

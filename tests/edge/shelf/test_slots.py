@@ -381,3 +381,17 @@ def test_another_resolution_starts_anew() -> None:
 def test_frames_of_another_camera_are_refused() -> None:
     with pytest.raises(ValueError, match="camera 'cam' given to 'other'"):
         ShelfMemory("other", SlotSettings()).look(Shelf.full().frame(0))
+
+
+def test_what_the_detector_rarely_finds_is_forgotten_without_an_event() -> None:
+    shelf = Shelf.full(blind={5})
+    settings = SETTINGS.model_copy(update={"detect_s": 5.0})
+    watcher = Watcher(shelf, ShelfMemory("cam", settings))
+    watcher.run(3.0)
+    shelf.blind.clear()
+    watcher.run(5.0)
+    assert sum(watcher.memory.inventory().values()) == ALL - 1
+    assert len(watcher.memory.slots()) == ALL
+    del shelf.products[5]
+    assert watcher.run(4.0) == []
+    assert len(watcher.memory.slots()) == ALL - 1
