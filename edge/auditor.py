@@ -53,14 +53,29 @@ def audit_paths(
     tower = loaded.manifest.tower.fingerprint
     enrolled = Gallery.open(gallery, tower=tower) if gallery is not None else None
     models = Models.open(loaded, provider=provider, scale=scale)
-    pipeline = Pipeline(models, enrolled)
+    return audit_with(
+        models, enrolled, paths, out, every_s=every_s, locale=locale, progress=progress
+    )
+
+
+def audit_with(
+    models: Models,
+    enrolled: Gallery | None,
+    paths: Sequence[str | Path],
+    out: Path,
+    *,
+    every_s: float = 1.0,
+    locale: str = "en",
+    progress: Progress | None = None,
+) -> AuditSummary:
+    """``audit_paths`` with models and gallery that are open already."""
     total = count_hint(paths, every_s=every_s) if progress is not None else 0
     return run_audit(
         iter_frames(paths, every_s=every_s),
-        pipeline,
+        Pipeline(models, enrolled),
         out,
         products=products_of(enrolled, locale),
-        bundle_id=loaded.bundle_id,
+        bundle_id=models.bundle.bundle_id,
         gallery=describe(enrolled),
         provider=models.provider,
         progress=(lambda done, _: progress(done, total)) if progress is not None else None,

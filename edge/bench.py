@@ -17,7 +17,7 @@ from edge.bundle import Bundle
 from edge.camera.source import read_image
 from edge.console import Progress
 from edge.demo import SAMPLE
-from edge.enrolment import build_from_folder
+from edge.enrolment import enrol_folder
 from edge.errors import ConfigError, InferenceError
 from edge.gallery.gallery import Gallery
 from edge.pipeline import Models, Pipeline
@@ -109,7 +109,7 @@ def run_bench(
     pixels = read_image(source)
     with tempfile.TemporaryDirectory(prefix="shelf-edge-bench-") as folder:
         file = Path(folder) / "gallery.db"
-        build_from_folder(SAMPLE / "fronts", file, bundle=bundle, provider=provider)
+        enrol_folder(models, SAMPLE / "fronts", file)
         pipeline = Pipeline(models, Gallery.open(file, tower=models.embedder.tower))
     frame = Frame(pixels, str(source), 0, datetime.now(UTC))
     result = pipeline(frame)

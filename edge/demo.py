@@ -11,9 +11,12 @@ import numpy as np
 
 from edge import geometry
 from edge.atomic import make_folder
-from edge.auditor import audit_paths
+from edge.auditor import audit_with
+from edge.bundle import Bundle
 from edge.console import Progress
-from edge.enrolment import build_from_folder
+from edge.enrolment import enrol_folder
+from edge.gallery.gallery import Gallery
+from edge.pipeline import Models
 from edge.shelf.records import read_records
 from edge.shelf.summary import AuditSummary
 from edge.types import F32
@@ -68,14 +71,15 @@ def run_demo(out: Path, *, provider: str = "auto", progress: Progress | None = N
     """Build the sample's gallery in ``out``, audit its photo there and score the result.
 
     Raises:
-        EdgeError: as ``build_gallery`` and ``audit_paths`` do.
+        EdgeError: as ``build_from_folder`` and ``audit_paths`` do.
     """
     make_folder(out)
     gallery = out / "gallery.db"
-    build_from_folder(SAMPLE / "fronts", gallery, provider=provider, progress=progress)
+    models = Models.open(Bundle.default(), provider=provider)
+    enrol_folder(models, SAMPLE / "fronts", gallery, progress=progress)
     shelf = out / "shelf.jpg"
     shutil.copyfile(SAMPLE / "shelf.jpg", shelf)
-    summary = audit_paths([shelf], out, gallery=gallery, provider=provider)
+    summary = audit_with(models, Gallery.open(gallery, tower=models.embedder.tower), [shelf], out)
     truth = json.loads((SAMPLE / "truth.json").read_text())
     boxes = np.array([f["xyxy"] for f in truth["facings"]], dtype=np.float32)
     skus = [f["sku_id"] for f in truth["facings"]]

@@ -59,7 +59,18 @@ def build_from_folder(
     progress: Progress | None = None,
 ) -> BuildReport:
     """Enrol a folder with a bundle's tower; see ``build_gallery``."""
-    models = _models(bundle, provider)
+    return enrol_folder(_models(bundle, provider), folder, out, force=force, progress=progress)
+
+
+def enrol_folder(
+    models: Models,
+    folder: Path,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """``build_from_folder`` with models that are open already."""
     return build_gallery(
         folder,
         out,
