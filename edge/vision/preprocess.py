@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import cv2
@@ -134,7 +135,7 @@ def crops(image: U8, xyxy: F32, spec: Preprocessing, out: F32 | None = None) -> 
     if out is None:
         out = np.empty((len(xyxy), 3, size, size), dtype=np.float32)
     square = np.empty((size, size, 3), dtype=np.uint8)
-    tables = _tables(spec)
+    tables = _tables(spec.mean, spec.std)
     for i, (x1, y1, x2, y2) in enumerate(_whole_pixels(xyxy, image.shape[1], image.shape[0])):
         _fit(image[y1:y2, x1:x2], spec, square)
         _normalise(square, tables, out[i])
@@ -144,18 +145,18 @@ def crops(image: U8, xyxy: F32, spec: Preprocessing, out: F32 | None = None) -> 
 def normalise(batch: U8, spec: Preprocessing) -> F32:
     """``(N, S, S, 3) uint8`` RGB to ``(N, 3, S, S) float32``, ``(x / 255 - mean) / std``."""
     out = np.empty((len(batch), 3, *batch.shape[1:3]), dtype=np.float32)
-    tables = _tables(spec)
+    tables = _tables(spec.mean, spec.std)
     for square, planes in zip(batch, out, strict=True):
         _normalise(square, tables, planes)
     return out
 
 
-def _tables(spec: Preprocessing) -> list[F32]:
+@functools.lru_cache(maxsize=8)
+def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> list[F32]:
     """The normalised value of each of the 256 levels, per channel: a look-up beats arithmetic."""
     level = np.arange(256, dtype=np.float64) / 255.0
     return [
-        ((level - mean) / std).astype(np.float32).reshape(1, 256)
-        for mean, std in zip(spec.mean, spec.std, strict=True)
+        ((level - m) / s).astype(np.float32).reshape(1, 256) for m, s in zip(mean, std, strict=True)
     ]
 
 
