@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from edge.closing import Closing
 from edge.daemon.events import Event
 from edge.daemon.outbox_schema import cannot_write, connect
 
@@ -41,7 +41,7 @@ class Stored:
     payload: str
 
 
-class Outbox:
+class Outbox(Closing):
     """One connection; for one thread at a time. Raises OutputError for what SQLite refuses.
 
     ``mend`` sets a damaged file aside; for the first process that opens it.
@@ -51,17 +51,6 @@ class Outbox:
         self.path = path
         self.limits = limits or Limits()
         self._db = connect(path, mend=mend)
-
-    def __enter__(self) -> Outbox:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the file back."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from edge.closing import Closing
 from edge.errors import EdgeError, GalleryError
 from edge.gallery.compaction import extend
 from edge.gallery.gallery import Gallery
@@ -19,7 +19,7 @@ from edge.gallery.store import GalleryStore
 _log = logging.getLogger("edge.gallery")
 
 
-class LiveGallery:
+class LiveGallery(Closing):
     """The latest committed state of a gallery file, as an immutable ``Gallery`` at any moment.
 
     Readers take ``current`` once a frame and search that; it never changes under them. ``refresh``
@@ -93,17 +93,6 @@ class LiveGallery:
         """Start nothing more, and wait for what is under way."""
         self._stopped = True
         self.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _reload(self) -> None:
         identity, state = open_state(

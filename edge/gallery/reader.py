@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from edge.closing import Closing
 from edge.errors import GalleryError
 from edge.gallery import rows
 from edge.gallery.connection import schema_version, sqlite_errors
@@ -21,7 +20,7 @@ from edge.gallery.meta import Meta
 from edge.gallery.records import Change, Changes, Reference, ReferenceSet, Sku, Snapshot
 
 
-class GalleryReader:
+class GalleryReader(Closing):
     """An open gallery. All errors are GalleryError with one line that names the file."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -139,17 +138,6 @@ class GalleryReader:
     def close(self) -> None:
         """Close the file; what was opened is not usable any more."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _vectors(self, meta: Meta, skus: tuple[Sku, ...]) -> ReferenceSet:
         n = meta.reference_count
