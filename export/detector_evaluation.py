@@ -14,8 +14,7 @@ from edge.types import F32, Detections
 from edge.vision.detector import Detector
 from edge.vision.session import OrtSession, SessionOptions
 from export.detector_scores import DetectorScores, PrecisionRecall, precision_recall, score
-from export.pack import single_variant
-from export.recognise import recognise_detector
+from export.recognise import recognise_detector, recognised_spec
 from export.views import LabelledPhoto, read_yolo_folder
 
 FLOOR = 0.01
@@ -72,21 +71,8 @@ def open_detector(
     if not photos:
         raise ConfigError(f"{path}: no photo to recognise its head on")
     layout = recognise_detector(path, photos[0].image(), input_size)
-    classes = layout.classes or 1
-    names = tuple(f"class-{i}" for i in range(classes)) if classes > 1 else ("product",)
-    spec = DetectorSpec(
-        variants=single_variant(path.name),
-        head=layout.head,
-        input_wh=layout.input_wh,
-        layout=layout.layout,
-        box_format=layout.box_format,
-        box_units=layout.box_units,
-        class_names=names,
-        confidence=0.3,
-        iou=0.6,
-        max_det=2000,
-        provenance=Provenance(licence="unknown", source=path.name),
-    )
+    provenance = Provenance(licence="unknown", source=path.name)
+    spec = recognised_spec(layout, path.name, provenance=provenance)
     return DetectorFile(path, spec)
 
 

@@ -25,8 +25,8 @@ from edge.manifest import (
 )
 from edge.types import U8
 from export.calibration_record import CalibrationRecord
-from export.pack import CARD, BundleParts, pack, single_variant
-from export.recognise import recognise_detector
+from export.pack import CARD, BundleParts, pack
+from export.recognise import recognise_detector, recognised_spec
 
 _TOWER_PROVIDERS: dict[str, tuple[str, ...]] = {
     "fp16": ("tensorrt", "cuda"),
@@ -128,23 +128,15 @@ def _detector(
     if not request.detector_licence or not request.detector_source:
         raise ConfigError("--detector needs --detector-licence and --detector-source")
     layout = recognise_detector(request.detector, scene, request.input_size)
-    names = request.class_names or tuple(
-        f"class-{i}" if (layout.classes or 1) > 1 else "product" for i in range(layout.classes or 1)
-    )
     files["detector.onnx"] = request.detector
-    return DetectorSpec(
-        variants=single_variant("detector.onnx"),
-        head=layout.head,
-        input_wh=layout.input_wh,
-        layout=layout.layout,
-        box_format=layout.box_format,
-        box_units=layout.box_units,
-        class_names=names,
-        confidence=request.confidence if request.confidence is not None else 0.3,
-        iou=request.iou if request.iou is not None else 0.6,
-        max_det=2000,
-        scale=_scale(request, ScalePolicy()),
+    return recognised_spec(
+        layout,
+        "detector.onnx",
         provenance=Provenance(licence=request.detector_licence, source=request.detector_source),
+        class_names=request.class_names,
+        confidence=request.confidence,
+        iou=request.iou,
+        scale=_scale(request, ScalePolicy()),
     )
 
 

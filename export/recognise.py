@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import BundleError, ConfigError
+from edge.manifest import DetectorSpec, Provenance, ScalePolicy
 from edge.types import U8
 from edge.vision.preprocess import letterbox
 from edge.vision.session import OrtSession, SessionOptions
+from export.pack import single_variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,35 @@ def recognise_detector(path: Path, sample: U8, size: int = 640) -> DetectorLayou
         return DetectorLayout("yolov8", input_wh, layout, "cxcywh", units, classes)
     raise BundleError(
         f"{path}: output {output.shape} is neither (b, 4 + classes, anchors) nor (b, n, 6)"
+    )
+
+
+def recognised_spec(
+    layout: DetectorLayout,
+    file: str,
+    *,
+    provenance: Provenance,
+    class_names: tuple[str, ...] = (),
+    confidence: float | None = None,
+    iou: float | None = None,
+    scale: ScalePolicy | None = None,
+) -> DetectorSpec:
+    """What a manifest says of a recognised detector ``file``; what is not given gets a default."""
+    classes = layout.classes or 1
+    names = tuple(f"class-{i}" for i in range(classes)) if classes > 1 else ("product",)
+    return DetectorSpec(
+        variants=single_variant(file),
+        head=layout.head,
+        input_wh=layout.input_wh,
+        layout=layout.layout,
+        box_format=layout.box_format,
+        box_units=layout.box_units,
+        class_names=class_names or names,
+        confidence=0.3 if confidence is None else confidence,
+        iou=0.6 if iou is None else iou,
+        max_det=2000,
+        scale=scale or ScalePolicy(),
+        provenance=provenance,
     )
 
 
