@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import GalleryError
 from edge.types import F32, I64
-
-F16 = npt.NDArray[np.float16]
 
 
 class Vectors(Protocol):

@@ -9,9 +9,6 @@ from typing import Literal
 Kind = Literal[
     "taken", "put_back", "replaced", "gap_opened", "gap_filled", "camera_moved", "view_changed"
 ]
-KINDS: tuple[Kind, ...] = (
-    "taken", "put_back", "replaced", "gap_opened", "gap_filled", "camera_moved", "view_changed",
-)  # fmt: skip
 
 Xyxy = tuple[float, float, float, float]
 
