@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 
 from edge.errors import BundleError
 from tests.conftest import ROOT
+from tests.edge.command import Done
 from tests.factories import (
     FINGERPRINT,
     SHELF,
@@ -34,30 +34,6 @@ from tests.factories import (
 )
 
 OTHER_TOWER = "ffeeddccbbaa99887766554433221100"
-
-
-@dataclass
-class Done:
-    """A finished command."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one JSON object on stdout; fails where there is anything else."""
-        assert self.out.count("\n") == 1, self.out
-        value = json.loads(self.out)
-        assert isinstance(value, dict)
-        return value
-
-    @property
-    def error(self) -> str:
-        """The one line on stderr."""
-        assert self.err.count("\n") == 1, self.err
-        assert self.err.startswith("error: "), self.err
-        return self.err
 
 
 def edge(*arguments: object, stdout: int = subprocess.PIPE) -> Done:
