@@ -144,6 +144,10 @@ class Racing:
         self._race()
         return self.view(buffer, height, width)
 
+    def rest(self) -> None:
+        """Let the writer stand still from now on, whatever is left of its schedule."""
+        self._schedule = iter(())
+
     def _race(self) -> None:
         for _ in range(next(self._schedule, 0)):
             next(self._steps)
@@ -181,6 +185,7 @@ def test_no_interleaving_of_writer_and_reader_tears_a_frame(
                 assert frame.image.shape == (4, 4 + frame.index % 2, 3)
                 assert frame.captured_ns == 1000 + frame.index
                 before = frame.index
+        racing.rest()
         quiet = reader.latest()
         assert (quiet.index if quiet else 0) == racing.committed
     finally:
