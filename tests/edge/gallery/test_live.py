@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.errors import GalleryError
-from edge.gallery import opened
+from edge.gallery import opened, recall
 from edge.gallery.exact import ExactIndex
 from edge.gallery.layered import LayeredIndex
 from edge.gallery.live import LiveGallery
@@ -21,6 +21,12 @@ from edge.types import F32, Embeddings
 
 TOWER = "0123456789abcdef"
 DIM = 8
+
+
+@pytest.fixture(autouse=True)
+def wide_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are searched whole: here the state that answers is tested, not how often one is missed."""
+    monkeypatch.setattr(recall, "BEAMS", (4096,))
 
 
 @pytest.fixture(params=["exact", "hnsw", "on disk"])
