@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -207,10 +208,33 @@ class Daemon:
         except OSError:
             return 0, ""
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over its labels; 0 where there is none."""
-        lines = [x for x in self.get("/metrics")[1].splitlines() if not x.startswith("#")]
-        return sum(float(x.split()[-1]) for x in lines if x.split("{")[0].split(" ")[0] == name)
+    def metric(self, name: str, *, camera: str = "") -> float:
+        """The sum of a metric over its labels, or over those of one camera; 0 where there is none."""
+        found = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            label, _, value = line.rpartition(" ")
+            if label.partition("{")[0] == name and (not camera or f'camera="{camera}"' in label):
+                found += float(value)
+        return found
+
+
+def in_outbox(daemon: Daemon) -> list[str]:
+    """Ids of the changes that wait."""
+    with sqlite3.connect(daemon.state_dir / "outbox.db", timeout=10) as db:
+        rows = db.execute("SELECT id FROM events WHERE kind = 'change'").fetchall()
+    return [row[0] for row in rows]
+
+
+def check_numbers(daemon: Daemon) -> None:
+    """The changes of a camera are numbered without a gap, over all restarts.
+
+    A number is part of the state that is committed with its event: a gap is an event that was lost,
+    one number with two ids is one that was told twice as if it were two.
+    """
+    changes = daemon.events("change")
+    ids = {e["data"]["number"]: e["id"] for e in changes}
+    assert sorted(ids) == list(range(1, len(ids) + 1))
+    assert len({e["id"] for e in changes}) == len(ids)
 
 
 def _children(pid: int) -> list[int]:

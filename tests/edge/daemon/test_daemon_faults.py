@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from tests.edge.daemon.brokers import Broker, Listener, until
 from tests.edge.daemon.disks import fill, small_disk
-from tests.edge.daemon.running import Daemon, shelf_clip
+from tests.edge.daemon.running import Daemon, check_numbers, in_outbox, shelf_clip
 
 pytest.importorskip("onnx")
 
@@ -27,25 +26,6 @@ def daemon(tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path) -> Iterator[Da
     made = Daemon(tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery)
     yield made
     made.kill()
-
-
-def in_outbox(daemon: Daemon) -> list[str]:
-    """Ids of the changes that wait."""
-    with sqlite3.connect(daemon.state_dir / "outbox.db", timeout=10) as db:
-        rows = db.execute("SELECT id FROM events WHERE kind = 'change'").fetchall()
-    return [row[0] for row in rows]
-
-
-def check_numbers(daemon: Daemon) -> None:
-    """The changes of a camera are numbered without a gap, over all restarts.
-
-    A number is part of the state that is committed with its event: a gap is an event that was lost,
-    one number with two ids is one that was told twice as if it were two.
-    """
-    changes = daemon.events("change")
-    ids = {e["data"]["number"]: e["id"] for e in changes}
-    assert sorted(ids) == list(range(1, len(ids) + 1))
-    assert len({e["id"] for e in changes}) == len(ids)
 
 
 def kill_at_random(daemon: Daemon, times: int) -> None:
