@@ -109,6 +109,11 @@ def test_the_user_and_the_folders_are_made(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o750
 
 
+@pytest.mark.parametrize("name", ["shelf-edge.service", "shelf-edge-audit@.service"])
+def test_the_runtime_tells_its_maker_nothing(name: str) -> None:
+    assert "\nEnvironment=ORT_DISABLE_TELEMETRY=1\n" in (UNITS / name).read_text()
+
+
 def test_systemd_is_more_patient_than_the_supervisor() -> None:
     """It must not kill the service while the supervisor still mends it."""
     text = (UNITS / "shelf-edge.service").read_text()

@@ -111,6 +111,15 @@ def test_it_keeps_processes_apart_and_stops_cleanly_within_five_seconds(start: S
         assert not Path(f"/proc/{pid}").exists()
 
 
+def test_inference_reports_to_nobody(start: Start) -> None:
+    daemon = start()
+    inventory(daemon)
+    place = Path(f"/proc/{daemon.children()['inference']}")
+    assert b"ORT_DISABLE_TELEMETRY=1" in (place / "environ").read_bytes().split(b"\0")
+    files = [str(fd.readlink()) for fd in (place / "fd").iterdir()]
+    assert not [f for f in files if "onnxruntime.db" in f], "its store of reports is open"
+
+
 def _made_by(segment: Path, children: dict[str, int]) -> bool:
     return any(str(segment) in Path(f"/proc/{pid}/maps").read_text() for pid in children.values())
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,10 @@ from tests.edge.daemon.running import EMPTIER
 from tests.factories import SHELF, squares
 
 pytest.importorskip("onnx")
+
+# as the daemon starts its inference: ONNX Runtime's reports to its maker come with files, sockets and
+# threads that are there at some moments only; a process decides once, so this must come first
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 FULL, LESS = squares(SHELF), squares(EMPTIER)
 
@@ -261,8 +266,12 @@ def test_an_inventory_comes_at_its_interval_and_after_changes(
 
 
 def run_flat(bench: Bench, frames: int, pictures: list[U8]) -> None:
-    """Memory, files and threads of the last quarter are those of the second.
+    """Memory of the last quarter is that of the second; files and threads are never more again than
+    they were after the first.
 
+    Nothing here opens a file or starts a thread after the first frames: the database, its log and
+    index, the camera's shared memory and the runtime's pool are there from then on. (Counts that
+    came and went, 23 and 7 against 25 and 10, were ONNX Runtime's reports to its maker: see above.)
     Every thousandth frame shows a change for a while, events are taken away like a sink does.
     """
     quarters: list[list[float]] = [[], [], [], []]
@@ -278,14 +287,12 @@ def run_flat(bench: Bench, frames: int, pictures: list[U8]) -> None:
             figures = figures_of()
             assert figures is not None
             quarters[4 * n // frames].append(figures["resident_bytes"])
-            shape.append((figures["open_files"], figures["threads"]))
+            if n >= frames // 4:
+                shape.append((figures["open_files"], figures["threads"]))
     second, last = (float(np.median(quarters[i])) for i in (1, 3))
     assert last <= 1.03 * second, f"{second / 1e6:.1f} MB became {last / 1e6:.1f} MB"
-    quarter = len(shape) // 4
     for kind, counts in zip(("files", "threads"), zip(*shape, strict=True), strict=True):
-        # a pool that starts late is no growth, as long as the last quarter has no more than before
-        before, after = max(counts[quarter : 3 * quarter]), max(counts[3 * quarter :])
-        assert after <= before, f"{before:.0f} open {kind} became {after:.0f}"
+        assert max(counts) <= counts[0], f"{counts[0]:.0f} open {kind} became {max(counts):.0f}"
     assert bench.loop.lanes["a"].figures.processed == frames
     assert bench.loop.lanes["a"].figures.errors == 0
 
