@@ -37,6 +37,7 @@ class Models:
     bundle: Bundle
     detector: Detector
     embedder: Embedder
+    detector_precision: Precision
     tower_precision: Precision
     canary: canary.CanaryReport
 
@@ -101,7 +102,7 @@ class Models:
         if embedder.provider != "cpu":
             # a CPU has nothing to tune, and the canary has touched every page by now
             embedder.warm_up()
-        return cls(bundle, detector, embedder, used.precision, report)
+        return cls(bundle, detector, embedder, found.precision, used.precision, report)
 
 
 class Pipeline:

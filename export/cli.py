@@ -31,7 +31,10 @@ def pack(
     base: Annotated[
         Path | None, typer.Option(help="Bundle that gives what is not named; the default's.")
     ] = None,
-    detector: Annotated[Path | None, typer.Option(help="Detector as ONNX.")] = None,
+    detector: Annotated[
+        list[Path] | None,
+        typer.Option(help="Detector as ONNX; again for its FP16 and INT8 files."),
+    ] = None,
     detector_licence: Annotated[str | None, typer.Option(help="Its licence.")] = None,
     detector_source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
     class_name: Annotated[list[str] | None, typer.Option(help="Its classes, in order.")] = None,
@@ -75,7 +78,7 @@ def pack(
             name=name,
             version=version,
             base=base,
-            detector=detector,
+            detector=tuple(detector or ()),
             detector_licence=detector_licence,
             detector_source=detector_source,
             class_names=tuple(class_name or ()),

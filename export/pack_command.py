@@ -21,28 +21,26 @@ from edge.manifest import (
     Provenance,
     ScalePolicy,
     TowerSpec,
-    Variant,
 )
 from edge.types import U8
 from export.calibration_record import CalibrationRecord
 from export.pack import CARD, BundleParts, pack
-from export.recognise import recognise_detector, recognised_spec
-
-_TOWER_PROVIDERS: dict[str, tuple[str, ...]] = {
-    "fp16": ("tensorrt", "cuda"),
-    "int8": ("cpu", "openvino"),
-}
+from export.pack_detector import DetectorOptions, described_detector
+from export.variants import variants
 
 
 @dataclass(frozen=True, slots=True)
 class PackRequest:
-    """Options of one pack; what is None or empty comes from the base bundle."""
+    """Options of one pack; what is None or empty comes from the base bundle.
+
+    ``detector`` holds one file a precision of one detector.
+    """
 
     out: Path
     name: str
     version: str
     base: Path | None = None
-    detector: Path | None = None
+    detector: tuple[Path, ...] = ()
     detector_licence: str | None = None
     detector_source: str | None = None
     class_names: tuple[str, ...] = ()
@@ -115,7 +113,7 @@ def _required(base: Bundle | None, option: str) -> Bundle:
 def _detector(
     request: PackRequest, base: Bundle | None, scene: U8, files: dict[str, Path]
 ) -> DetectorSpec:
-    if request.detector is None:
+    if not request.detector:
         known = _required(base, "--detector")
         spec = known.manifest.detector
         for variant in spec.variants:
@@ -127,17 +125,20 @@ def _detector(
         return DetectorSpec.model_validate({**spec.model_dump(), **changes})
     if not request.detector_licence or not request.detector_source:
         raise ConfigError("--detector needs --detector-licence and --detector-source")
-    layout = recognise_detector(request.detector, scene, request.input_size)
-    files["detector.onnx"] = request.detector
-    return recognised_spec(
-        layout,
-        "detector.onnx",
-        provenance=Provenance(licence=request.detector_licence, source=request.detector_source),
-        class_names=request.class_names,
-        confidence=request.confidence,
-        iou=request.iou,
-        scale=_scale(request, ScalePolicy()),
+    spec, named = described_detector(
+        request.detector,
+        scene,
+        DetectorOptions(
+            provenance=Provenance(licence=request.detector_licence, source=request.detector_source),
+            class_names=request.class_names,
+            confidence=request.confidence,
+            iou=request.iou,
+            input_size=request.input_size,
+            scale=_scale(request, ScalePolicy()),
+        ),
     )
+    files |= named
+    return spec
 
 
 def _scale(request: PackRequest, known: ScalePolicy) -> ScalePolicy:
@@ -180,21 +181,12 @@ def _described_tower(request: PackRequest, path: Path, files: dict[str, Path]) -
         precisions: dict[Precision, str] = about["files"]
         start = about["start"]
         source = request.tower_source or f"fine-tuned from {start['model']} ({start['weights']})"
-        variants = []
+        names: dict[Precision, str] = {}
         for precision, file in precisions.items():
-            name = "tower.onnx" if precision == "fp32" else f"tower.{precision}.onnx"
-            files[name] = path.parent / file
-            others = {p for q in precisions if q != "fp32" for p in _TOWER_PROVIDERS[q]}
-            every = ("tensorrt", "cuda", "openvino", "cpu")
-            rest = tuple(p for p in every if p not in others)
-            providers = rest if precision == "fp32" else _TOWER_PROVIDERS[precision]
-            variants.append(
-                Variant.model_validate(
-                    {"file": name, "precision": precision, "providers": providers}
-                )
-            )
+            names[precision] = "tower.onnx" if precision == "fp32" else f"tower.{precision}.onnx"
+            files[names[precision]] = path.parent / file
         return TowerSpec(
-            variants=tuple(variants),
+            variants=variants(names),
             dim=about["dim"],
             preprocessing=Preprocessing.model_validate(about["preprocessing"]),
             fingerprint=about["fingerprint"],
@@ -229,10 +221,10 @@ def _read_card(path: Path) -> str:
 
 def _card(request: PackRequest, base: Bundle | None) -> str:
     lines = [f"# {request.name} {request.version}", ""]
-    if request.detector is not None:
+    if request.detector:
+        names = ", ".join(path.name for path in request.detector)
         lines += [
-            f"Detector: {request.detector.name}; {request.detector_source};"
-            f" licence {request.detector_licence}.",
+            f"Detector: {names}; {request.detector_source}; licence {request.detector_licence}.",
             "",
         ]
     if base is not None:

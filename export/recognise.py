@@ -28,6 +28,14 @@ class DetectorLayout:
     box_units: Literal["pixels", "unit"]
     classes: int | None
 
+    def line(self) -> str:
+        """In words, for comparing two."""
+        classes = "" if self.classes is None else f", {self.classes} classes"
+        return (
+            f"head {self.head}, input {self.input_wh[0]}x{self.input_wh[1]} {self.layout}, boxes"
+            f" {self.box_format} in {self.box_units}{classes}"
+        )
+
 
 def recognise_detector(path: Path, sample: U8, size: int = 640) -> DetectorLayout:
     """Recognise a detector from its shapes and from what it answers on ``sample``.

@@ -14,10 +14,11 @@ import pytest
 
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import BundleError, ConfigError, EdgeError, InferenceError
-from edge.manifest import OperatingPoint, ScalePolicy
+from edge.manifest import OperatingPoint, Precision, ScalePolicy
 from edge.pipeline import Models
 from export.pack import pack
 from export.pack_command import PackRequest, run_pack
+from export.variants import variants
 from tests.conftest import ROOT
 from tests.factories import (
     CROP,
@@ -200,7 +201,7 @@ def request(tiny_bundle: Path, tmp_path: Path, **changes: Any) -> PackRequest:
 
 def their_detector(tmp_path: Path, **model: Any) -> dict[str, Any]:
     return {
-        "detector": write_detector(tmp_path / "theirs.onnx", **model),
+        "detector": (write_detector(tmp_path / "theirs.onnx", **model),),
         "detector_licence": "MIT",
         "detector_source": "somebody",
     }
@@ -231,6 +232,86 @@ def test_a_detector_by_others_needs_no_code(
     assert "theirs.onnx; somebody; licence MIT" in card
     assert "Made by the tests" in card
     assert Models.open(bundle, provider="cpu").canary.box_agreement == 1.0
+
+
+def in_eight_bits(path: Path, **model: Any) -> Path:
+    """The tiny detector with its scores stored in eight bits and read back."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    loaded = onnx.load(str(write_detector(path, **model)))
+    graph = loaded.graph
+    graph.initializer.append(numpy_helper.from_array(np.float32(1 / 255), "step"))
+    graph.initializer.append(numpy_helper.from_array(np.uint8(0), "origin"))
+    bright = next(n for n in graph.node if n.output[0] == "bright")
+    bright.output[0] = "exact"
+    at = list(graph.node).index(bright) + 1
+    for op, given, result in (
+        ("DequantizeLinear", "small", "bright"),
+        ("QuantizeLinear", "exact", "small"),
+    ):
+        graph.node.insert(at, helper.make_node(op, [given, "step", "origin"], [result]))
+    onnx.save(loaded, str(path))
+    return path
+
+
+def in_halves(path: Path, **model: Any) -> Path:
+    from export.fp16 import write_fp16
+
+    write_fp16(write_detector(path, **model), path)
+    return path
+
+
+def three_forms(folder: Path) -> dict[str, Any]:
+    files = (
+        in_eight_bits(folder / "a.int8.onnx"),
+        write_detector(folder / "a.onnx"),
+        in_halves(folder / "a.fp16.onnx"),
+    )
+    return {"detector": files, "detector_licence": "MIT", "detector_source": "somebody"}
+
+
+def test_a_detector_brings_its_precisions(tiny_bundle: Path, tmp_path: Path) -> None:
+    changes = three_forms(tmp_path)
+    bundle = run_pack(request(tiny_bundle, tmp_path, **changes, confidence=0.6))
+    forms = {v.precision: (v.file, v.providers) for v in bundle.manifest.detector.variants}
+    assert forms == {
+        "fp32": ("detector.onnx", ("openvino",)),
+        "fp16": ("detector.fp16.onnx", ("tensorrt", "cuda")),
+        "int8": ("detector.int8.onnx", ("cpu",)),
+    }
+    for path, name in zip(
+        changes["detector"], ("detector.int8.onnx", "detector.onnx", "detector.fp16.onnx"),
+        strict=True,
+    ):  # fmt: skip
+        assert (bundle.path / name).read_bytes() == path.read_bytes()
+    golden = json.loads((bundle.path / "canary" / "golden.json").read_text())
+    assert set(golden["boxes"]) == {"fp32", "fp16", "int8"}
+    models = Models.open(bundle, provider="cpu")
+    assert (models.detector_precision, models.tower_precision) == ("int8", "fp32")
+    assert models.canary.box_agreement == 1.0
+    again = run_pack(request(bundle.path, tmp_path, out=tmp_path / "again", confidence=0.7))
+    assert again.manifest.detector.variants == bundle.manifest.detector.variants
+
+
+@pytest.mark.parametrize(
+    ("names", "use"),
+    [
+        (("int8",), {"int8": {"tensorrt", "cuda", "openvino", "cpu"}}),
+        (("fp16", "fp32"), {"fp16": {"tensorrt", "cuda"}, "fp32": {"openvino", "cpu"}}),
+        (("fp32", "int8"), {"fp32": {"tensorrt", "cuda"}, "int8": {"openvino", "cpu"}}),
+        (("fp16", "int8"), {"fp16": {"tensorrt", "cuda"}, "int8": {"openvino", "cpu"}}),
+        (
+            ("fp16", "fp32", "int8"),
+            {"fp16": {"tensorrt", "cuda"}, "fp32": {"openvino"}, "int8": {"cpu"}},
+        ),
+    ],
+)
+def test_every_provider_uses_one_file_and_every_file_is_used(
+    names: tuple[Precision, ...], use: dict[str, set[str]]
+) -> None:
+    made = variants({name: f"{name}.onnx" for name in names})
+    assert {v.precision: set(v.providers) for v in made} == use
 
 
 def test_thresholds_alone_can_be_changed(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -287,7 +368,7 @@ def test_a_new_tower_brings_its_precisions(tiny_bundle: Path, tmp_path: Path) ->
     tower = bundle.manifest.tower
     assert tower.fingerprint == "ab" * 16 != FINGERPRINT
     providers = {v.precision: v.providers for v in tower.variants}
-    assert providers == {"fp32": ("tensorrt", "cuda"), "int8": ("cpu", "openvino")}
+    assert providers == {"fp32": ("tensorrt", "cuda"), "int8": ("openvino", "cpu")}
     assert set(bundle.manifest.decision) == {"fp32", "int8"}
     assert Models.open(bundle, provider="cpu").tower_precision == "int8"
 
@@ -306,9 +387,14 @@ def test_pictures_of_ones_own_become_the_canary(tiny_bundle: Path, tmp_path: Pat
     assert (bundle.path / "MODEL_CARD.md").read_text() == "# mine\n"
 
 
+def beside(folder: Path, other: Callable[[Path], Path]) -> dict[str, Any]:
+    files = (write_detector(folder / "a.onnx"), other(folder / "b.onnx"))
+    return {"detector": files, "detector_licence": "MIT", "detector_source": "somebody"}
+
+
 REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], type[EdgeError], str]] = {
     "detector without licence": (
-        lambda f: {"detector": write_detector(f / "d.onnx")},
+        lambda f: {"detector": (write_detector(f / "d.onnx"),)},
         ConfigError,
         "--detector needs --detector-licence and --detector-source",
     ),
@@ -318,9 +404,39 @@ REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], type[EdgeError], str]
         "theirs.onnx: output (1, 64) is neither",
     ),
     "detector that is missing": (
-        lambda f: {"detector": f / "no.onnx", "detector_licence": "x", "detector_source": "y"},
+        lambda f: {"detector": (f / "no.onnx",), "detector_licence": "x", "detector_source": "y"},
         ConfigError,
         "no.onnx: no such file",
+    ),
+    "two detectors of one precision": (
+        lambda f: beside(f, write_detector),
+        ConfigError,
+        "both are fp32",
+    ),
+    "a precision with another head": (
+        lambda f: beside(f, lambda p: in_eight_bits(p, head="end2end")),
+        BundleError,
+        "b.onnx: head end2end, input 64x64 nchw, boxes xyxy in pixels, but",
+    ),
+    "a precision with another input": (
+        lambda f: beside(f, lambda p: in_halves(p, nhwc=True)),
+        BundleError,
+        "b.onnx: head yolov8, input 64x64 nhwc",
+    ),
+    "a precision of another detector": (
+        lambda f: beside(f, lambda p: in_eight_bits(p, shift_px=3.0)),
+        BundleError,
+        "b.onnx: not the detector of",
+    ),
+    "a second precision that is missing": (
+        lambda f: beside(f, lambda p: p),
+        ConfigError,
+        "b.onnx: no such file",
+    ),
+    "a second precision that is no model": (
+        lambda f: beside(f, lambda p: Path(shutil.copy(__file__, p))),
+        BundleError,
+        "b.onnx: not an ONNX model",
     ),
     "confidence out of range": (lambda f: {"confidence": 7.0}, ConfigError, "confidence: "),
     "facing sizes in the wrong order": (
@@ -442,7 +558,7 @@ def test_a_detector_by_others_audits_a_real_photo(shelf_data: Path, tmp_path: Pa
         request(
             base,
             tmp_path,
-            detector=theirs,
+            detector=(theirs,),
             detector_licence="AGPL-3.0",
             detector_source="trained on SKU-110K by others",
         )
