@@ -92,9 +92,22 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def _parse(path: Path) -> Site:
+def site_text(path: Path) -> bytes:
+    """What the file says; it is replaced as a whole, so another text is another switch.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        record: Any = json.loads(path.read_bytes())
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _parse(path: Path) -> Site:
+    text = site_text(path)
+    try:
+        record: Any = json.loads(text)
         if record["format"] != FORMAT:
             raise ConfigError(
                 f"{path}: format {record['format']!r} is not known (this version reads {FORMAT})"
@@ -107,8 +120,6 @@ def _parse(path: Path) -> Site:
             str(record["gallery_id"]),
             str(record["tower"]),
         )
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: damaged: {error}") from error
 

@@ -7,6 +7,7 @@ import sys
 from edge.config import Config
 from edge.daemon.child import enter_child
 from edge.daemon.logs import set_up
+from edge.daemon.pair import wanted_pair
 from edge.daemon.runtime import load_models
 from edge.errors import EdgeError
 
@@ -18,7 +19,7 @@ def main(fd: int, parent: int) -> int:
         config = Config.from_json(message["config"])
         set_up(config.log, "builder")
         try:
-            load_models(config)
+            load_models(config, wanted_pair(config.models).bundle)
         except EdgeError:
             return 1
         return 0

@@ -8,7 +8,8 @@ from edge.bundle import MANIFEST
 from edge.camera.credentials import resolve
 from edge.config import Config, load_config
 from edge.daemon.sinks import secrets_of
-from edge.errors import CameraError, ConfigError
+from edge.errors import CameraError, ConfigError, EdgeError
+from edge.site import read_site
 
 
 def check_config(path: Path) -> list[str]:
@@ -37,6 +38,11 @@ def _problems(config: Config) -> list[str]:
     except ConfigError as error:
         problems.append(str(error))
     bundle, gallery = config.models.bundle, config.models.gallery
+    if config.models.site is not None:
+        try:
+            read_site(config.models.site)
+        except EdgeError as error:
+            problems.append(f"models.site: {error}")
     if bundle is not None and not (bundle / MANIFEST).is_file():
         problems.append(f"models.bundle: {bundle} is no bundle")
     if gallery is not None and not gallery.is_file():

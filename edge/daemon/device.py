@@ -53,6 +53,8 @@ class DeviceReport:
         ]
         if disk_problem or keeper.status.get("problem"):
             reasons.append("events wait in memory: the disk takes nothing")
+        if keeper.status.get("models_problem"):
+            reasons.append(f"models kept as they were: {keeper.status['models_problem']}")
         kind: Literal["starting", "ok", "degraded"] = "degraded" if reasons else "ok"
         if keeper.starts <= 1 and keeper.phase in ("loading", "building"):
             kind = "starting"

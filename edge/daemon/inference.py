@@ -22,7 +22,7 @@ from edge.daemon.loop import Loop
 from edge.daemon.outbox import Outbox
 from edge.daemon.outbox_schema import DamagedError
 from edge.daemon.paths import evidence_folder, limits_of, outbox_path
-from edge.daemon.runtime import Runtime, build_engines, load_models, may_build
+from edge.daemon.runtime import Runtime, build_engines, may_build, open_runtime
 from edge.daemon.swap import Loaded, Loader
 from edge.errors import CameraError, EdgeError
 
@@ -30,6 +30,8 @@ log = logging.getLogger("edge.daemon")
 
 _STATUS_S = 0.5
 _IDLE_SLEEP_S = 0.008
+_PATIENCE = 6
+"""Times the usual interval until models or a gallery that could not be loaded are tried again."""
 
 
 class InferenceProcess:
@@ -47,6 +49,7 @@ class InferenceProcess:
         self._refresh_at = 0.0
         self._told_at = 0.0
         self._committed = 0
+        self._problems = {"configuration": "", "files": ""}
         self._stop = False
         self._wanted: Config | None = None
         self._loop = Loop(
@@ -91,7 +94,7 @@ class InferenceProcess:
             self._channel.send("phase", phase="building")
             build_engines(self._config)
             self._channel.send("phase", phase="loading")
-        return Runtime.open(load_models(self._config), self._config.models.gallery)
+        return open_runtime(self._config)
 
     def _set_lanes(self) -> None:
         """Make the lanes fit the configuration; those of unchanged cameras go on as they are."""
@@ -130,7 +133,7 @@ class InferenceProcess:
             self._canary_s = float(message["canary_s"])
 
     def _load(self) -> None:
-        """Start what is due beside the loop: a new configuration first, else newly enrolled products."""
+        """Start what is due beside the loop: a new configuration first, else a look at the files."""
         if self._loader.busy:
             return
         if self._wanted is not None:
@@ -138,16 +141,21 @@ class InferenceProcess:
             self._wanted = None
             return
         now = time.monotonic()
-        if self._loop.runtime.live is not None and now >= self._refresh_at:
-            self._refresh_at = now + self._config.models.gallery_refresh_s
-            self._loader.refresh(self._loop.runtime)
+        models = self._config.models
+        followed = self._loop.runtime.live is not None or models.site is not None
+        if followed and now >= self._refresh_at:
+            self._refresh_at = now + models.gallery_refresh_s
+            self._loader.refresh(self._config, self._loop.runtime)
 
     def _swap(self) -> None:
         loaded = self._loader.poll()
         if loaded is None:
             return
+        self._problems["configuration" if loaded.asked else "files"] = loaded.problem
         if loaded.problem:
             log.error("kept what was loaded before", extra={"problem": loaded.problem})
+            # what is broken may take long to find out, and seldom mends itself
+            self._refresh_at = time.monotonic() + _PATIENCE * self._config.models.gallery_refresh_s
         elif loaded.runtime is not None:
             self._loop.swap(loaded.runtime)
             log.info("swapped", extra=loaded.runtime.describe())
@@ -185,6 +193,7 @@ class InferenceProcess:
             in_memory=loop.committer.depth,
             lost_in_memory=loop.committer.dropped,
             problem=loop.committer.problem,
+            models_problem="; ".join(filter(None, self._problems.values())),
             evidence={
                 "bytes": loop.evidence.bytes,
                 "written": loop.evidence.written,

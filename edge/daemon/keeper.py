@@ -19,6 +19,7 @@ log = logging.getLogger("edge.supervisor")
 
 MODULE = "edge.daemon.inference"
 _STABLE_S = 60.0
+_IN_USE = ("provider", "bundle", "gallery", "skus")
 
 
 class InferenceKeeper:
@@ -26,7 +27,7 @@ class InferenceKeeper:
 
     Attributes:
         phase: ``down``, ``loading``, ``building`` (an engine, which takes minutes) or ``ready``.
-        info: what it said when it was ready: provider, bundle, gallery.
+        info: what it uses, as it last said: provider, bundle, gallery.
         status: its latest figures.
         failure: message and exit status of an error that it could name.
     """
@@ -131,6 +132,8 @@ class InferenceKeeper:
         now = time.monotonic()
         if kind == "status":
             self.status = dict(message)
+            # models and gallery are swapped while it runs
+            self.info |= {key: message[key] for key in _IN_USE if key in message}
             if self.phase == "ready":
                 self._watchdog.progress(int(message["progress"]), now)
         elif kind == "committed":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge import canary
 from edge.bundle import Bundle
 from edge.config import Config
 from edge.daemon.child import Child
+from edge.daemon.pair import Pair, wanted_pair
 from edge.errors import InferenceError
 from edge.gallery.gallery import Gallery
 from edge.gallery.live import LiveGallery
@@ -28,13 +29,15 @@ BUILDER = "edge.daemon.builder"
 class Runtime:
     """Models after their canary and, where there is one, a gallery that fits them.
 
-    ``live`` follows the gallery's file; ``gallery`` is the state that is searched.
+    ``live`` follows the gallery's file; ``gallery`` is the state that is searched; ``pair`` is what
+    they were loaded from.
     """
 
     models: Models
     live: LiveGallery | None = None
     gallery: Gallery | None = None
     matcher: Matcher | None = None
+    pair: Pair = field(default_factory=Pair)
 
     @classmethod
     def open(cls, models: Models, gallery: Path | None) -> Runtime:
@@ -96,14 +99,25 @@ class Runtime:
         }
 
 
-def load_models(config: Config) -> Models:
-    """Models as configured, with their canary passed; engines are built by another process first.
+def open_runtime(config: Config) -> Runtime:
+    """Models and gallery as configured.
 
     Raises:
-        BundleError, InferenceError: they cannot be loaded or answer wrongly.
+        ConfigError, BundleError, InferenceError, GalleryError: one of them cannot be used.
+    """
+    pair = wanted_pair(config.models)
+    return replace(Runtime.open(load_models(config, pair.bundle), pair.gallery), pair=pair)
+
+
+def load_models(config: Config, folder: Path | None) -> Models:
+    """The bundle in ``folder`` (None: the default) with its canary passed; engines are built by
+    another process first.
+
+    Raises:
+        BundleError, InferenceError: it cannot be loaded or answers wrongly.
     """
     settings = config.models
-    bundle = Bundle.load(settings.bundle) if settings.bundle is not None else Bundle.default()
+    bundle = Bundle.load(folder) if folder is not None else Bundle.default()
     cache = config.device.state_dir / "engines"
     return Models.open(bundle, provider=settings.provider, threads=settings.threads, cache=cache)
 

@@ -54,6 +54,10 @@ class ModelSettings(Section):
     gallery: Path | None = Field(
         default=None, description="gallery file; all is unknown without one"
     )
+    site: Path | None = Field(
+        default=None,
+        description="site.json that names both and is followed, in place of bundle and gallery",
+    )
     provider: Literal["auto", "cpu", "cuda", "tensorrt", "openvino"] = Field(
         default="auto", description="execution provider; auto takes the best that passes the canary"
     )
@@ -64,8 +68,15 @@ class ModelSettings(Section):
         description="inference threads; all CPUs this process may use otherwise",
     )
     gallery_refresh_s: Seconds = Field(
-        default=10.0, description="seconds between two looks for newly enrolled products"
+        default=10.0,
+        description="seconds between two looks for newly enrolled products and a new site.json",
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSettings:
+        if self.site is not None and (self.bundle is not None or self.gallery is not None):
+            raise ValueError("site names bundle and gallery: leave these two out")
+        return self
 
 
 class OutboxSettings(Section):

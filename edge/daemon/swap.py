@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.bundle import Bundle
 from edge.config import Config
-from edge.daemon.runtime import Runtime, build_engines, load_models, may_build
+from edge.daemon.pair import is_switched, wanted_pair
+from edge.daemon.runtime import Runtime, build_engines, may_build, open_runtime
 from edge.errors import EdgeError
 
 log = logging.getLogger("edge.daemon")
@@ -45,9 +46,9 @@ class Loader:
         """Load what the new configuration or the files behind it changed."""
         self._start(lambda: _reloaded(config, now, before), config, asked=True)
 
-    def refresh(self, now: Runtime) -> None:
-        """Look whether products were enrolled since."""
-        self._start(now.refreshed, None, asked=False)
+    def refresh(self, config: Config, now: Runtime) -> None:
+        """Look whether products were enrolled since, or site.json names another pair."""
+        self._start(lambda: _refreshed(config, now), None, asked=False)
 
     def poll(self) -> Loaded | None:
         """The result, when the thread is done."""
@@ -76,18 +77,26 @@ class Loader:
         self._thread.start()
 
 
+def _refreshed(config: Config, now: Runtime) -> Runtime | None:
+    if is_switched(config.models, now.pair):
+        return _reloaded(config, now, config)
+    return now.refreshed()
+
+
 def _reloaded(config: Config, now: Runtime, before: Config) -> Runtime | None:
     wanted, had = config.models, before.models
-    bundle = Bundle.load(wanted.bundle) if wanted.bundle is not None else Bundle.default()
+    pair = wanted_pair(wanted)
+    bundle = Bundle.load(pair.bundle) if pair.bundle is not None else Bundle.default()
     same_models = (
         bundle.bundle_id == now.models.bundle.bundle_id
         and wanted.provider == had.provider
         and wanted.threads == had.threads
     )
-    if same_models and wanted.gallery == had.gallery:
-        return now.refreshed()
+    if same_models and pair.gallery == now.pair.gallery:
+        fresh = now.refreshed()
+        return None if fresh is None and pair == now.pair else replace(fresh or now, pair=pair)
     if same_models:
-        return Runtime.open(now.models, wanted.gallery)
+        return replace(Runtime.open(now.models, pair.gallery), pair=pair)
     if may_build(config):
         build_engines(config)
-    return Runtime.open(load_models(config), wanted.gallery)
+    return open_runtime(config)

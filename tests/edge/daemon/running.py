@@ -88,12 +88,14 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def write(self, cameras: Mapping[str, str | Path], *, more: str = "", **models: Path) -> None:
-        """Write the configuration; ``models`` replaces bundle or gallery."""
-        bundle, gallery = models.get("bundle", self._bundle), models.get("gallery", self._gallery)
+        """Write the configuration; ``models`` replaces bundle or gallery, or both by a site."""
+        used = {"bundle": self._bundle, "gallery": self._gallery, **models}
+        if "site" in models:
+            used = {"site": models["site"]}
         text = [
             f'[device]\nid = "dev"\nstate_dir = "{self.state_dir}"',
-            f'[models]\nbundle = "{bundle}"\nprovider = "cpu"\ngallery_refresh_s = 0.5',
-            f'gallery = "{gallery}"' if gallery else "",
+            '[models]\nprovider = "cpu"\ngallery_refresh_s = 0.5',
+            *(f'{key} = "{path}"' for key, path in used.items() if path),
             f"[http]\nport = {self.port}",
             "[events]\ninventory_s = 1.0\nhealth_s = 1.0",
             "[supervision]\nrestart_first_s = 0.2\nrestart_most_s = 1.0",
