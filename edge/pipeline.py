@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,10 @@ from edge.vision.detector import TILE_BATCH, Detector
 from edge.vision.embedder import Embedder
 from edge.vision.session import (
     SessionOptions,
-    available_providers,
     available_threads,
+    first_that_works,
     open_session,
 )
-
-log = logging.getLogger("edge.vision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +59,13 @@ class Models:
         a warning; one asked for by name is an error then.
 
         Raises:
+            ConfigError: when there is no provider of that name.
             InferenceError: when the provider does not run.
             BundleError: when a model does not fit its manifest or its canary.
         """
-        names = available_providers() if provider == "auto" else (provider,)
-        for name in names[:-1]:
-            try:
-                return cls._open(bundle, name, scale, threads, cache)
-            except (InferenceError, BundleError) as error:
-                log.warning("provider %s does not work here: %s", name, error)
-        return cls._open(bundle, names[-1], scale, threads, cache)
+        return first_that_works(
+            provider, lambda name: cls._open(bundle, name, scale, threads, cache)
+        )
 
     @classmethod
     def _open(

@@ -142,15 +142,6 @@ def crops(image: U8, xyxy: F32, spec: Preprocessing, out: F32 | None = None) -> 
     return out
 
 
-def normalise(batch: U8, spec: Preprocessing) -> F32:
-    """``(N, S, S, 3) uint8`` RGB to ``(N, 3, S, S) float32``, ``(x / 255 - mean) / std``."""
-    out = np.empty((len(batch), 3, *batch.shape[1:3]), dtype=np.float32)
-    tables = _tables(spec.mean, spec.std)
-    for square, planes in zip(batch, out, strict=True):
-        _normalise(square, tables, planes)
-    return out
-
-
 @functools.lru_cache(maxsize=8)
 def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> list[F32]:
     """The normalised value of each of the 256 levels, per channel: a look-up beats arithmetic."""

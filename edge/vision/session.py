@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import ConfigError, InferenceError
+from edge.errors import BundleError, ConfigError, InferenceError
 from edge.manifest import Variant
 from edge.types import F32
 from edge.vision.binding import DeviceBinding
@@ -32,6 +32,7 @@ ORT_NAMES = {
 }
 BEST_FIRST = ("tensorrt", "cuda", "openvino", "cpu")
 _GPU = ("tensorrt", "cuda")
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,27 @@ def open_session(
         InferenceError: when the provider asked for by name is not installed, does not start, or has
             no file in the bundle; or when no provider works.
     """
-    options = options or SessionOptions()
+    chosen = options or SessionOptions()
+
+    def opened(name: str) -> tuple[OrtSession, Variant]:
+        variant = next((v for v in variants if name in v.providers), None)
+        if variant is None:
+            raise InferenceError(f"{name}: the bundle has no file for it")
+        return OrtSession(folder / variant.file, name, chosen), variant
+
+    return first_that_works(provider, opened)
+
+
+def first_that_works(provider: str, opened: Callable[[str], Opened]) -> Opened:
+    """What ``opened`` makes of a provider asked for by name; with ``auto`` of the best that works.
+
+    With ``auto`` a provider on which ``opened`` fails gives way to the next, with a warning.
+
+    Raises:
+        ConfigError: when there is no provider of that name.
+        InferenceError: when the provider asked for by name is not installed, or none of several works.
+        BundleError: as InferenceError, when ``opened`` raises it on the only provider.
+    """
     if provider not in ("auto", *BEST_FIRST):
         raise ConfigError(
             f"provider {provider!r} is not known (choose auto, {', '.join(BEST_FIRST)})"
@@ -106,20 +127,17 @@ def open_session(
             f"provider {provider} is not in the installed onnxruntime (it has"
             f" {', '.join(installed)})"
         )
-    wanted = installed if provider == "auto" else (provider,)
+    names = installed if provider == "auto" else (provider,)
+    if len(names) == 1:
+        return opened(names[0])
     reasons = []
-    for name in wanted:
-        variant = next((v for v in variants if name in v.providers), None)
-        if variant is None:
-            reasons.append(f"{name}: the bundle has no file for it")
-            continue
+    for name in names:
         try:
-            return OrtSession(folder / variant.file, name, options), variant
-        except InferenceError as error:
+            return opened(name)
+        except (InferenceError, BundleError) as error:
             reasons.append(str(error))
-            if provider == "auto":
-                log.warning("provider %s does not work here: %s", name, error)
-    raise InferenceError("; ".join(reasons) or f"{folder}: no execution provider fits")
+            log.warning("provider %s does not work here: %s", name, error)
+    raise InferenceError("; ".join(reasons) or "onnxruntime has no execution provider")
 
 
 class OrtSession:

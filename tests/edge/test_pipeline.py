@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import edge
-import edge.pipeline
 from edge.bundle import Bundle
 from edge.errors import BundleError, ConfigError, GalleryError, InferenceError
 from edge.gallery.gallery import Gallery
 from edge.pipeline import Models, Pipeline
 from edge.types import Frame, FrameResult
+from edge.vision import session
 from tests.factories import (
     SHELF,
     SHELF_FACINGS,
@@ -164,7 +164,7 @@ def test_auto_goes_on_where_a_provider_fails_its_canary(
         return real(bundle, provider, *rest)
 
     monkeypatch.setattr(Models, "_open", opened)
-    monkeypatch.setattr(edge.pipeline, "available_providers", lambda: ("cuda", "cpu"))
+    monkeypatch.setattr(session, "available_providers", lambda: ("cuda", "cpu"))
     bundle = Bundle.load(tiny_bundle)
     assert Models.open(bundle).provider == "cpu"
     assert "provider cuda does not work here: canary on cuda" in caplog.text

@@ -212,8 +212,9 @@ def test_a_batch_equals_its_crops_one_by_one(rows: list[tuple[float, ...]]) -> N
         np.testing.assert_array_equal(batch[i], preprocess.crops(image, xyxy[i : i + 1], spec)[0])
 
 
-def test_normalise_is_per_channel() -> None:
-    pixels = np.full((1, 2, 2, 3), (0, 51, 255), np.uint8)
+def test_each_channel_has_its_own_mean_and_deviation() -> None:
+    image = np.full((9, 9, 3), (0, 51, 255), np.uint8)
     spec = preprocessing(mean=(0.1, 0.2, 0.3), std=(1.0, 0.5, 0.7))
-    out = preprocess.normalise(pixels, spec)
-    np.testing.assert_allclose(out[0, :, 0, 0], [-0.1, 0, 1], atol=1e-6)
+    out = preprocess.crops(image, np.array([[0, 0, 9, 9]], np.float32), spec)
+    expected = np.broadcast_to(np.float32([-0.1, 0, 1])[:, None, None], out[0].shape)
+    np.testing.assert_allclose(out[0], expected, atol=1e-6)
