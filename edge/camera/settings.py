@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,7 +21,8 @@ Kind = Literal["rtsp", "http", "usb", "file"]
 
 _SCALE = re.compile(r"auto|whole|shrink|tiles|(?:shrink|tiles)@\d+(?:\.\d+)?")
 _DECODER = re.compile(r"auto|cpu|ffmpeg:[^\s;|]+;[^;|]+(?:\|[^\s;|]+;[^;|]+)*|gstreamer:.+")
-_DEVICE = re.compile(r"\d{1,3}|/dev/[\w/.:-]+")
+_NUMBER = re.compile(r"\d{1,3}")
+_ABSENT_DEVICE = re.compile(r"/dev/(?!shm/|mqueue/|fd/)[\w/.:-]+")
 
 
 class CameraSettings(BaseModel):
@@ -103,13 +105,21 @@ class CameraSettings(BaseModel):
 
     @property
     def kind(self) -> Kind:
-        """What ``url`` is."""
+        """What ``url`` is. A path is what it leads to: a character device is a camera, wherever it
+        lies, and a file in shared memory is none. One that leads nowhere is a camera that is not
+        plugged in where devices belong, else a missing clip."""
         scheme = self.url.partition("://")[0].lower() if "://" in self.url else ""
         if scheme in ("rtsp", "rtsps"):
             return "rtsp"
         if scheme in ("http", "https"):
             return "http"
-        return "usb" if _DEVICE.fullmatch(self.url) else "file"
+        if _NUMBER.fullmatch(self.url):
+            return "usb"
+        try:
+            mode = Path(self.url).stat().st_mode
+        except (OSError, ValueError):
+            return "usb" if _ABSENT_DEVICE.fullmatch(self.url) else "file"
+        return "usb" if stat.S_ISCHR(mode) else "file"
 
     @property
     def openings(self) -> tuple[Opening, ...]:

@@ -33,7 +33,8 @@ class VideoStream:
     def __init__(self, settings: CameraSettings, address: Address) -> None:
         self._settings = settings
         self._address = address
-        self._clip = settings.kind == "file"
+        self._kind = settings.kind
+        self._clip = self._kind == "file"
         self._started_s: float | None = None
         self._frames = 0
         self._output = LibraryOutput()
@@ -78,7 +79,7 @@ class VideoStream:
         """As in ``Stream``."""
         keyframe = int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)) == _KEYFRAME
         stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-        known = self._settings.kind in ("rtsp", "http") and math.isfinite(stamp_s) and stamp_s > 0
+        known = self._kind in ("rtsp", "http") and math.isfinite(stamp_s) and stamp_s > 0
         return Mark(keyframe, stamp_s if known else None)
 
     def describe(self) -> Description:
@@ -88,7 +89,7 @@ class VideoStream:
         decoder = self._capture.getBackendName().lower()
         return Description(
             codec="".join(chr(b) for b in four.to_bytes(4, "little") if 32 < b < 127),
-            transport=self._settings.transport if self._settings.kind == "rtsp" else "",
+            transport=self._settings.transport if self._kind == "rtsp" else "",
             decoder=f"{decoder}, hardware {hardware}" if hardware > 0 else decoder,
             errors=self._errors,
         )
@@ -106,7 +107,7 @@ class VideoStream:
             return cv2.VideoCapture(
                 pipeline.replace("{url}", self._address.with_login()), cv2.CAP_GSTREAMER
             )
-        if settings.kind == "usb":
+        if self._kind == "usb":
             return open_usb(self._address.bare, settings.size)
         self._set_ffmpeg_options()
         hardware = cv2.VIDEO_ACCELERATION_ANY if settings.decoder == "auto" else 0
@@ -123,7 +124,7 @@ class VideoStream:
     def _set_ffmpeg_options(self) -> None:
         settings = self._settings
         options = []
-        if settings.kind == "rtsp":
+        if self._kind == "rtsp":
             # the frame rate is not needed, and to learn it FFmpeg would watch for seconds; what it
             # has watched is kept (no fflags;nobuffer): the first key frame is among it
             options += [f"rtsp_transport;{settings.transport}", "fpsprobesize;0"]

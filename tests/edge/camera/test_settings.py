@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,22 @@ def settings(**changes: Any) -> CameraSettings:
 )
 def test_the_url_says_what_it_is(url: str, kind: str) -> None:
     assert settings(url=url).kind == kind
+
+
+def test_a_path_is_what_it_leads_to(tmp_path: Path) -> None:
+    clip = tmp_path / "a.mp4"
+    assert settings(url=str(clip)).kind == "file"
+    clip.touch()
+    assert settings(url=str(clip)).kind == "file"
+    # udev's links, and a link that an operator made, lead to a character device
+    (tmp_path / "shelf-camera").symlink_to("/dev/null")
+    assert settings(url=str(tmp_path / "shelf-camera")).kind == "usb"
+
+
+def test_a_clip_in_shared_memory_is_no_usb_camera() -> None:
+    assert settings(url="/dev/shm/shelf-edge-test-not-there.mp4").kind == "file"
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".mp4") as file:
+        assert settings(url=file.name).kind == "file"
 
 
 @pytest.mark.parametrize(

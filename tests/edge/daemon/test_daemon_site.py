@@ -87,7 +87,10 @@ def test_a_switch_is_followed_without_losing_a_frame(
     assert first["facings"] == KNOWN
     pid = daemon.children()["inference"]
     # frames before inference was there, and what was on its way at the quietest of some moments
-    before = min(unaccounted(daemon) for _ in range(40) if not time.sleep(0.05))
+    before = unaccounted(daemon)
+    for _ in range(40):
+        time.sleep(0.05)
+        before = min(before, unaccounted(daemon))
     # a new tower: its gallery is made beside the old one, then both are switched at once
     edge(
         *("gallery", "reembed", tiny_gallery, "--out", tmp_path / "new.db"),
