@@ -13,6 +13,7 @@ from edge.errors import OutputError
 from edge.gallery import cache, graph, recall, stored
 from edge.gallery.exact import ExactIndex
 from edge.gallery.hnsw import HnswIndex, Parts
+from edge.gallery.measured import Recall
 from edge.gallery.nodes import U64, Bools, Nodes, vector_digests
 from edge.gallery.sources import InMemory
 from edge.types import F32, I64
@@ -50,7 +51,9 @@ def make_base(
         _log.warning("hnswlib is not installed: %d references are searched exactly", len(ids))
         return ExactIndex(ids, vectors, kind="exact (hnswlib missing)")
     note = f"graph built: {reason}" if reason else "graph built"
-    return prove(HnswIndex.build(ids, vectors, note=note), ids, vectors, keep)
+    made = HnswIndex.build(ids, vectors, note=note, hold_out=recall.hold_out)
+    held = recall.hold_out(len(made.parts.nodes))
+    return prove(made, held, ids, vectors, keep)
 
 
 def load_base(ids: I64, vectors: F32, keep: Keep) -> HnswIndex:
@@ -70,7 +73,7 @@ def load_base(ids: I64, vectors: F32, keep: Keep) -> HnswIndex:
     else:
         source = InMemory(np.where((of_node >= 0)[:, None], vectors[of_node], np.float32(0)))
     parts = Parts(points, projection, nodes, source)
-    return HnswIndex(parts, ef=header.ef, note="graph loaded from cache")
+    return HnswIndex(parts, note="graph loaded from cache", recall=header.measured)
 
 
 def rows_in(nodes: Nodes, ids: I64, digest: U64) -> tuple[I64, Bools]:
@@ -83,10 +86,20 @@ def rows_in(nodes: Nodes, ids: I64, digest: U64) -> tuple[I64, Bools]:
     return rows, same
 
 
-def prove(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
-    """``made`` with the smallest beam that is good enough, kept; exact search where it is no good."""
-    found = recall.choose_beam(made)
-    made = HnswIndex(made.parts, ef=found.ef, note=made.note)
+def prove(
+    made: HnswIndex,
+    held: I64,
+    ids: I64,
+    vectors: F32,
+    keep: Keep | None,
+    least: Recall | None = None,
+) -> Base:
+    """``made`` completed by the nodes ``held``, with the smallest beam that is good enough, kept.
+
+    Exact search where it is no good. See ``recall.complete``.
+    """
+    found = recall.complete(made, held, least=least)
+    made = HnswIndex(made.parts, note=made.note, recall=found)
     if found.at_1 < MIN_RECALL and len(ids) <= EXACT_BEARABLE:
         note = f"HNSW graph finds only {found.at_1:.1%} of the nearest references: searched exactly"
         _log.warning("%s", note)
@@ -98,7 +111,7 @@ def prove(made: HnswIndex, ids: I64, vectors: F32, keep: Keep | None) -> Base:
     return made
 
 
-def _keep(made: HnswIndex, keep: Keep, found: recall.Recall) -> None:
+def _keep(made: HnswIndex, keep: Keep, found: Recall) -> None:
     try:
         make_folder(keep.index.parent)  # the user's cache may not have it yet
         with cache.writing(keep.index) as mine:

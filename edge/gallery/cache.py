@@ -26,8 +26,9 @@ from edge import atomic
 from edge.errors import GalleryError, OutputError
 from edge.gallery import graph
 from edge.gallery.files import sync_file
+from edge.gallery.measured import Recall
 
-FORMAT = 2
+FORMAT = 3
 _LAYOUT = (
     f"{sys.byteorder}-{sys.maxsize.bit_length() + 1}"  # hnswlib writes the machine's own words
 )
@@ -61,6 +62,11 @@ class Header:
     metric: str = graph.METRIC
     m: int = graph.M
     ef_construction: int = graph.EF_CONSTRUCTION
+
+    @property
+    def measured(self) -> Recall:
+        """``recall`` as what it is."""
+        return Recall.from_json(self.recall)
 
 
 def graph_path(gallery: Path) -> Path:

@@ -19,7 +19,7 @@ from edge.gallery.hnsw import HnswIndex, Parts
 from edge.gallery.nodes import Nodes
 from edge.gallery.sources import InMemory, OnDisk
 from edge.gallery.state import GalleryState
-from edge.types import F32
+from edge.types import F32, I64
 
 MAX_DEAD = 0.3
 """Share of dead nodes from which a graph is built anew instead of extended."""
@@ -41,15 +41,18 @@ def extend(state: GalleryState, *, threshold: int, keep: Keep) -> Base:
     # what the graph lacks is what the state holds beside its base
     fresh = state.delta_vectors[np.searchsorted(state.delta_ids, state.ids[rows])]
     graph = _copy(parts.graph, len(rows), keep)
-    graph.add(parts.projection(fresh))
+    held = recall.hold_out(len(nodes), first=len(parts.nodes))
+    at_once = np.setdiff1d(np.arange(len(parts.nodes), len(nodes)), held)
+    graph.add(parts.projection(fresh[at_once - len(parts.nodes)]), at_once)
     graph.forget(dead)
     note = f"graph extended by {len(rows)} references"
     if isinstance(parts.vectors, OnDisk):
-        return _on_disk(base, parts.vectors, graph, nodes, fresh, keep, state.last_seq, note)
+        fresh_nodes = (fresh, held)
+        return _on_disk(base, parts.vectors, graph, nodes, fresh_nodes, keep, state.last_seq, note)
     old = parts.vectors.take(np.arange(len(parts.nodes)))
     source = InMemory(np.concatenate([old, fresh]))
     made = HnswIndex(Parts(graph, parts.projection, nodes, source), ef=base.ef, note=note)
-    return prove(made, state.ids, state.vectors(), keep)
+    return prove(made, held, state.ids, state.vectors(), keep, base.recall)
 
 
 def _on_disk(
@@ -57,11 +60,13 @@ def _on_disk(
     old: OnDisk,
     graph: Graph,
     nodes: Nodes,
-    fresh: F32,
+    fresh_nodes: tuple[F32, I64],
     keep: Keep,
     last_seq: int,
     note: str,
 ) -> HnswIndex:
+    """The index of a grown ``graph``; ``fresh_nodes`` are the new vectors, and the nodes held out."""
+    fresh, held = fresh_nodes
     with cache.writing(keep.index) as mine:
         if not mine:
             raise GalleryError(f"{keep.index}: another process is writing this index")
@@ -71,7 +76,7 @@ def _on_disk(
             _append(old.path, path["vectors"], fresh)
             source = OnDisk(path["vectors"], base.dim, len(nodes))
             made = HnswIndex(Parts(graph, base.parts.projection, nodes, source), note=note)
-            found = recall.choose_beam(made)
+            found = recall.complete(made, held, least=base.recall)
             files = {
                 "hnsw": stored.write_graph(path["hnsw"], graph),
                 "nodes": stored.write_nodes(path["nodes"], nodes, base.parts.projection),
@@ -81,7 +86,7 @@ def _on_disk(
             cache.publish(keep.index, header)
         finally:
             cache.clean(keep.index)
-    return HnswIndex(made.parts, ef=found.ef, note=note)
+    return HnswIndex(made.parts, note=note, recall=found)
 
 
 def _append(old: Path, new: Path, fresh: F32) -> None:

@@ -36,7 +36,7 @@ def available() -> bool:
 
 
 class Graph:
-    """Nodes 0, 1, 2, … of ``dim`` coordinates, in the order in which they were added.
+    """Nodes of ``dim`` coordinates, known by the numbers under which they were added.
 
     ``add`` and ``forget`` belong to the one thread that builds; from the moment others search it, a
     graph must not change.
@@ -90,12 +90,15 @@ class Graph:
         """The size that a saved graph must have."""
         return int(self._hnsw.index_file_size())
 
-    def add(self, points: F32) -> None:
-        """Append nodes ``(N, dim) float32``; GalleryError where there is no room for them."""
-        first = len(self)
-        if first + len(points) > self._hnsw.get_max_elements():
+    def nodes(self) -> I64:
+        """The numbers of all its nodes, forgotten ones included, ascending."""
+        return np.sort(np.array(self._hnsw.get_ids_list(), np.int64))
+
+    def add(self, points: F32, nodes: I64) -> None:
+        """Add ``nodes (N,)`` with ``points (N, dim) float32``; GalleryError where there is no room."""
+        if len(self) + len(points) > self._hnsw.get_max_elements():
             raise GalleryError(f"the HNSW graph has no room for {len(points)} more nodes")
-        self._hnsw.add_items(points, np.arange(first, first + len(points), dtype=np.int64))
+        self._hnsw.add_items(points, nodes)
 
     def forget(self, nodes: I64) -> None:
         """Let nodes never be found again; each at most once."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge.gallery.graph import Graph
+from edge.gallery.measured import Recall
 from edge.gallery.nodes import Nodes, vector_digests
 from edge.gallery.projection import Projection
 from edge.gallery.queries import check_references, unit_queries
@@ -37,24 +39,43 @@ class HnswIndex:
 
     kind = "hnsw"
 
-    def __init__(self, parts: Parts, *, ef: int = EF, note: str = "") -> None:
-        """``ef`` is the beam: how many candidates the graph proposes a query, at least."""
+    def __init__(
+        self, parts: Parts, *, ef: int = EF, note: str = "", recall: Recall | None = None
+    ) -> None:
+        """``ef`` is the beam: how many candidates the graph proposes a query, at least.
+
+        ``recall`` is what was measured, and then has the beam.
+        """
         self.parts = parts
-        self.ef = ef
+        self.ef = recall.ef if recall is not None else ef
         self.note = note
+        self.recall = recall
 
     @classmethod
-    def build(cls, ids: I64, vectors: F32, *, ef: int = EF, note: str = "") -> HnswIndex:
+    def build(
+        cls,
+        ids: I64,
+        vectors: F32,
+        *,
+        ef: int = EF,
+        note: str = "",
+        hold_out: Callable[[int], I64] | None = None,
+    ) -> HnswIndex:
         """An index of ``ids (N,) int64`` ascending, ``vectors (N, D) float32`` of L2 norm 1.
 
-        Raises GalleryError for a vector that is NaN, zero or of another length.
+        ``hold_out`` tells of how many nodes which the graph is not to hold yet. Raises GalleryError
+        for a vector that is NaN, zero or of another length.
         """
         check_references(ids, vectors)
         nodes, rows, _ = Nodes.none().updated(ids, vector_digests(vectors))
         distinct = vectors if len(rows) == len(vectors) else vectors[rows]
         projection = Projection.learn(distinct)
         graph = Graph.empty(projection.dim, len(distinct))
-        graph.add(projection(distinct))
+        points, numbers = projection(distinct), np.arange(len(distinct))
+        if hold_out is not None:
+            numbers = np.delete(numbers, hold_out(len(numbers)))
+            points = points[numbers]
+        graph.add(points, numbers)
         return cls(Parts(graph, projection, nodes, InMemory(distinct)), ef=ef, note=note)
 
     def __len__(self) -> int:

@@ -47,7 +47,8 @@ class IndexReport:
         recall = self.recall or {}
         return (
             f"index: {self.path}, {self.references} references, ef {self.ef}, ann_recall@1"
-            f" {recall.get('at_1')}, @10 {recall.get('at_10')} over {recall.get('queries')} queries"
+            f" {recall.get('at_1')} (at least {recall.get('at_1_low')}), @10 {recall.get('at_10')}"
+            f" over {recall.get('queries')} references asked before the graph held them"
             f" (target {recall.get('target')}), {self.behind} changes behind"
         )
 

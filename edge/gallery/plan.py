@@ -163,7 +163,7 @@ def calibrate(dim: int) -> Machine:
         index = HnswIndex.build(ids, vectors)
         points = index.parts.projection(vectors)
         # the processor time of all threads together: what one core would take
-        node_us = _fastest(lambda: _empty(points).add(points), 2) / len(ids) * 1e6
+        node_us = _fastest(lambda: _empty(points).add(points, ids), 2) / len(ids) * 1e6
         query_us = _fastest(lambda: index.search(queries, 5)) / len(queries) * 1e6
     cores = len(os.sched_getaffinity(0))
     per_number = exact_s * 1e9 / (len(ids) * dim)

@@ -16,6 +16,7 @@ from edge.errors import GalleryError
 from edge.gallery import cache, recall, stored
 from edge.gallery.graph import Graph
 from edge.gallery.hnsw import HnswIndex, Parts
+from edge.gallery.measured import Recall
 from edge.gallery.nodes import Nodes
 from edge.gallery.projection import SAMPLE, Projection
 from edge.gallery.sources import OnDisk
@@ -70,10 +71,10 @@ def build_on_disk(
             raise GalleryError(f"{index}: no references to index")
         vectors_on_disk = OnDisk(work.vectors, origin.dim, work.nodes)
         projection = _learn(vectors_on_disk)
-        graph = _grow(work, vectors_on_disk, projection, (checkpoint_nodes, block), report)
+        graph, held = _grow(work, vectors_on_disk, projection, (checkpoint_nodes, block), report)
         made = HnswIndex(Parts(graph, projection, _nodes(work), vectors_on_disk))
         report("measure", 0, 1)
-        found = recall.choose_beam(made, target=target)
+        found = recall.complete(made, held, target=target)
         report("measure", 1, 1)
         header = _publish(index, made, origin, work, found)
         work.remove()
@@ -92,19 +93,28 @@ def _grow(
     projection: Projection,
     steps: tuple[int, int],
     report: Progress,
-) -> Graph:
+) -> tuple[Graph, I64]:
+    """A graph of all nodes but those held out, and these."""
     checkpoint_nodes, block = steps
     count = len(vectors)
     graph = work.load_graph(projection.dim, count)
+    missing = np.ones(count, bool)
+    missing[graph.nodes()] = False
+    held = recall.hold_out(count)
+    held = held[missing[held]]
+    missing[held] = False
     saved = len(graph)
-    while len(graph) < count:
-        first = len(graph)
-        graph.add(projection(vectors.block(first, min(count, first + block))))
+    for first in range(0, count, block):
+        some = first + np.flatnonzero(missing[first : first + block])
+        if not len(some):
+            continue
+        points = projection(vectors.block(first, min(count, first + block)))
+        graph.add(points[some - first], some)
         report("graph", len(graph), count)
-        if len(graph) - saved >= checkpoint_nodes and len(graph) < count:
+        if len(graph) - saved >= checkpoint_nodes:
             work.save_graph(graph)
             saved = len(graph)
-    return graph
+    return graph, held
 
 
 def _nodes(work: Workspace) -> Nodes:
@@ -114,7 +124,7 @@ def _nodes(work: Workspace) -> Nodes:
 
 
 def _publish(
-    index: Path, made: HnswIndex, origin: cache.Origin, work: Workspace, found: recall.Recall
+    index: Path, made: HnswIndex, origin: cache.Origin, work: Workspace, found: Recall
 ) -> cache.Header:
     version = cache.new_version()
     path = {role: cache.new_file(index, version, role) for role in cache.ROLES}

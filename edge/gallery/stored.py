@@ -12,9 +12,9 @@ from edge.errors import GalleryError
 from edge.gallery import cache
 from edge.gallery.graph import Graph
 from edge.gallery.hnsw import HnswIndex, Parts
+from edge.gallery.measured import Recall
 from edge.gallery.nodes import Nodes
 from edge.gallery.projection import Projection
-from edge.gallery.recall import Recall
 from edge.gallery.sources import OnDisk
 
 
@@ -97,7 +97,7 @@ def load(index: Path, header: cache.Header) -> HnswIndex:
         )
     vectors = OnDisk(cache.file_of(index, header, "vectors"), header.origin.dim, header.nodes)
     parts = Parts(graph, projection, nodes, vectors)
-    return HnswIndex(parts, ef=header.ef, note="graph loaded from cache")
+    return HnswIndex(parts, note="graph loaded from cache", recall=header.measured)
 
 
 def load_parts(index: Path, header: cache.Header) -> tuple[Graph, Projection, Nodes]:

@@ -24,8 +24,8 @@ from edge.gallery.base import Keep, load_base, make_base
 from edge.gallery.gallery import Gallery
 from edge.gallery.graph import Graph
 from edge.gallery.hnsw import HnswIndex
+from edge.gallery.measured import Recall
 from edge.gallery.places import cache_folder, index_places
-from edge.gallery.recall import Recall
 from edge.gallery.store import GalleryStore
 from edge.types import F32, Embeddings
 
@@ -72,7 +72,8 @@ def test_what_was_kept_is_loaded_and_finds_the_same(kept: Keep, vectors: F32) ->
 def test_the_beam_and_its_recall_are_kept_in_the_header(kept: Keep) -> None:
     header = cache.read(kept.index, ORIGIN)
     assert (header.ef, header.last_seq, header.references, header.nodes) == (16, 7, N, N)
-    assert header.recall == {"ef": 16, "at_1": 1.0, "at_10": 1.0, "queries": 100, "target": 0.99}
+    assert header.measured == RECALL
+    assert header.recall["at_1_low"] == pytest.approx(0.9737, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ from pathlib import Path
 import numpy as np
 from edge.gallery import cache, stored
 from edge.gallery.hnsw import HnswIndex
-from edge.gallery.recall import Recall
+from edge.gallery.measured import Recall
 
 left = int(sys.argv[2])
 def die(event, arguments):
