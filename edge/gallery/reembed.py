@@ -91,6 +91,8 @@ def reembed_gallery(
         total = old.reference_count
         with _work_store(work, made_from, dim) as new:
             resumed = _copy(old, new, embed, total, progress)
+            # no batch of it is a change that undo could take back
+            new.begin_history("reembed", f"{total} references")
             report = _compare(str(out), old, new, resumed)
         _publish(work, out)
     return report

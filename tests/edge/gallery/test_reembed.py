@@ -183,6 +183,16 @@ def test_an_empty_gallery_becomes_an_empty_gallery(tmp_path: Path) -> None:
     assert run(tmp_path / "e.db", tmp_path / "new.db").references == 0
 
 
+def test_undo_takes_back_no_part_of_what_was_made(old: Path, tmp_path: Path) -> None:
+    run(old, tmp_path / "new.db")
+    with GalleryStore.open(tmp_path / "new.db", read_only=False) as store:
+        (change,) = store.history()
+        assert (change.kind, change.summary, change.undoable) == ("reembed", "9 references", False)
+        with pytest.raises(GalleryError, match="nothing to undo"):
+            store.undo()
+        assert store.reference_count == COUNT - 1
+
+
 def test_the_command_embeds_with_another_bundle_and_switches(
     tiny_bundle: Path, tiny_gallery: Path, tiny_pictures: Path, tmp_path: Path, edge: Edge
 ) -> None:
