@@ -1,18 +1,18 @@
-"""Times a frame from decoded pixels to its result against the bare model runs it needs."""
+"""Times a frame from decoded pixels to its result against the bare model runs it needs.
+
+A processor's speed drifts, and its models' with it, so that a frame is only ever compared with bare runs
+of the same round: the two stand next to each other, in an order that turns round with every round.
+"""
 
 from __future__ import annotations
 
-import resource
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
+from edge.bench_report import BenchReport, BenchRound, Way, summarise
 from edge.bundle import Bundle
 from edge.camera.source import read_image
 from edge.console import Progress
@@ -21,72 +21,12 @@ from edge.enrolment import enrol_folder
 from edge.errors import ConfigError, InferenceError
 from edge.gallery.gallery import Gallery
 from edge.pipeline import Models, Pipeline
-from edge.types import F32, U8, Frame, FrameResult
+from edge.types import F32, U8, Frame
 from edge.vision.embedder import Embedder
 from edge.vision.session import open_session
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _SHARED_BATCHES = (1, 2, 4, 8)  # several at once: larger ones only filled the memory
-
-
-@dataclass(frozen=True, slots=True)
-class BenchReport:
-    """``bare_ms`` is the time of ``session.run`` alone: the detector once on the whole frame, the
-    tower on as many crops as were found, in the fastest way found here: batches of ``best_batch`` on
-    ``bare_workers`` threads, or (0) one after the other with all threads on each operator."""
-
-    facings: int
-    frame_ms: float
-    stages_ms: dict[str, float]
-    bare_ms: dict[str, float]
-    best_batch: int
-    bare_workers: int
-    scale: str
-    provider: str
-    bundle: str
-    peak_rss_mb: float
-
-    @property
-    def overhead_ratio(self) -> float:
-        """Frame time over bare time."""
-        return self.frame_ms / sum(self.bare_ms.values())
-
-    @property
-    def facings_per_second(self) -> float:
-        """Facings found and matched a second."""
-        return self.facings / self.frame_ms * 1000.0
-
-    def to_json(self) -> dict[str, object]:
-        """For machines."""
-        return {
-            "facings": self.facings,
-            "overhead_ratio": round(self.overhead_ratio, 4),
-            "facings_per_second": round(self.facings_per_second, 1),
-            "frame_ms": round(self.frame_ms, 2),
-            "stages_ms": {k: round(v, 2) for k, v in self.stages_ms.items()},
-            "bare_ms": {k: round(v, 2) for k, v in self.bare_ms.items()},
-            "best_batch": self.best_batch,
-            "bare_workers": self.bare_workers,
-            "scale": self.scale,
-            "provider": self.provider,
-            "bundle": self.bundle,
-            "peak_rss_mb": round(self.peak_rss_mb, 1),
-        }
-
-    def to_text(self) -> str:
-        """For people."""
-        stages = ", ".join(f"{k} {v:.1f}" for k, v in self.stages_ms.items())
-        bare = ", ".join(f"{k} {v:.1f}" for k, v in self.bare_ms.items())
-        return "\n".join(
-            [
-                f"{self.facings} facings in {self.frame_ms:.0f} ms on {self.provider}"
-                f" ({self.facings_per_second:.0f} facings/s), scale {self.scale}",
-                f"overhead {self.overhead_ratio:.3f} x the bare models ({bare} ms,"
-                f" batch {self.best_batch} on {self.bare_workers or 'all'} threads)",
-                f"stages (ms): {stages}",
-                f"peak memory {self.peak_rss_mb:.0f} MB; bundle {self.bundle}",
-            ]
-        )
 
 
 def run_bench(
@@ -98,7 +38,7 @@ def run_bench(
     repeat: int = 7,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Medians over ``repeat`` rounds; each round times the frame and the bare runs in turn.
+    """Time ``repeat`` rounds, each of the frame and of every bare run; see ``BenchReport``.
 
     Raises:
         ConfigError: when no product is found on ``image``, so that there is nothing to time.
@@ -118,37 +58,26 @@ def run_bench(
         raise ConfigError(f"{source}: no product found, nothing to time")
     detector_run = models.detector.bare_run(pixels)
     boxes = result.detections.xyxy
-    tower_runs = {
+    tower_runs: dict[Way, Callable[[], None]] = {
         (embedder.workers if embedder is models.embedder else 0, size): run
         for embedder in _embedders(models)
         for size, run in _tower_runs(embedder, pixels, boxes).items()
     }
-    frame_ms: list[float] = []
-    detector_ms: list[float] = []
-    tower_ms: dict[tuple[int, int], list[float]] = {way: [] for way in tower_runs}
-    stages: list[dict[str, float]] = []
+
+    def frame_run() -> dict[str, float]:
+        return dict(pipeline(frame).timings_ms)
+
+    rounds = []
     for done in range(repeat):
-        timed, result = _timed_frame(pipeline, frame)
-        frame_ms.append(timed)
-        stages.append(dict(result.timings_ms))
-        detector_ms.append(_timed(detector_run))
-        for way, run in tower_runs.items():
-            tower_ms[way].append(_timed(run))
+        rounds.append(_round(frame_run, detector_run, tower_runs, backwards=done % 2 == 1))
         if progress is not None:
             progress(done + 1, repeat)
-    medians = {way: statistics.median(times) for way, times in tower_ms.items()}
-    best = min(medians, key=lambda way: medians[way])
-    return BenchReport(
+    return summarise(
+        rounds,
         facings=count,
-        frame_ms=statistics.median(frame_ms),
-        stages_ms={k: float(np.median([s.get(k, 0.0) for s in stages])) for k in stages[0]},
-        bare_ms={"detector": statistics.median(detector_ms), "tower": medians[best]},
-        best_batch=best[1],
-        bare_workers=best[0],
         scale=result.scale,
         provider=result.provider,
         bundle=loaded.bundle_id,
-        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
     )
 
 
@@ -179,13 +108,28 @@ def _tower_runs(embedder: Embedder, pixels: U8, xyxy: F32) -> dict[int, Callable
     return runs
 
 
-def _timed_frame(pipeline: Pipeline, frame: Frame) -> tuple[float, FrameResult]:
-    begun = time.perf_counter()
-    result = pipeline(frame)
-    return (time.perf_counter() - begun) * 1000.0, result
+def _round(
+    frame_run: Callable[[], dict[str, float]],
+    detector_run: Callable[[], None],
+    tower_runs: Mapping[Way, Callable[[], None]],
+    *,
+    backwards: bool,
+) -> BenchRound:
+    """Frame (which gives its stages), detector, then the towers; ``backwards`` the other way round."""
+    times: dict[str | Way, float] = {}
+    stages: dict[str, float] = {}
 
+    def whole_frame() -> None:
+        stages.update(frame_run())
 
-def _timed(run: Callable[[], None]) -> float:
-    begun = time.perf_counter()
-    run()
-    return (time.perf_counter() - begun) * 1000.0
+    steps: list[tuple[str | Way, Callable[[], None]]] = [
+        ("frame", whole_frame),
+        ("detector", detector_run),
+        *tower_runs.items(),
+    ]
+    for name, step in reversed(steps) if backwards else steps:
+        begun = time.perf_counter()
+        step()
+        times[name] = (time.perf_counter() - begun) * 1000.0
+    towers = {way: times[way] for way in tower_runs}
+    return BenchRound(times["frame"], stages, times["detector"], towers)
