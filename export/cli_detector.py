@@ -94,8 +94,8 @@ def detector(
         console.print_json(result)
         return
     for name, file in result["written"].items():
-        gate = ", ".join(f"{key} {value:g}" for key, value in result["gates"].get(name, {}).items())
-        print(f"{name}: {file}" + (f" ({gate})" if gate else ""))
+        gate = result["told"].get(name)
+        print(f"{name}: {file}" + (f": {gate}" if gate else ""))
     for row in result["evaluations"]:
         print(_line(row))
 

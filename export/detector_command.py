@@ -12,7 +12,7 @@ from edge.atomic import write_bytes
 from edge.errors import ConfigError
 from export.detector import export_detector
 from export.detector_evaluation import DetectorFile, evaluate_detector, open_detector, read_photos
-from export.detector_precision import CALIBRATION_PHOTOS, write_precision
+from export.detector_precision import CALIBRATION_PHOTOS, PrecisionReport, write_precision
 from export.views import LabelledPhoto
 
 
@@ -37,7 +37,7 @@ class DetectorRequest:
 def run_detector(
     request: DetectorRequest, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, Any]:
-    """What was written, the reports of the precisions, and a row an evaluated folder.
+    """What was written, the precisions' gates (in words as well), and a row an evaluated folder.
 
     Raises:
         ConfigError: when there is nothing to do, or a gate has no photos.
@@ -51,12 +51,15 @@ def run_detector(
     with tempfile.TemporaryDirectory() as temporary:
         path, written = _fp32(request, Path(temporary))
         gates: dict[str, dict[str, float]] = {}
+        told: dict[str, str] = {}
         rows = []
         for number, (folder, photos) in enumerate(folders):
             opened = _with_thresholds(open_detector(path, photos, input_size=request.size), request)
             if number == 0:
-                for name, (file, values) in _precisions(request, opened, photos).items():
-                    written[name], gates[name] = str(file), values
+                for file, report in _precisions(request, opened, photos):
+                    name = report.precision
+                    written[name], told[name] = str(file), report.line()
+                    gates[name] = {key: round(value, 4) for key, value in report.values.items()}
             evaluated = evaluate_detector(
                 opened,
                 photos,
@@ -70,6 +73,7 @@ def run_detector(
         "model": str(request.model),
         "written": written,
         "gates": gates,
+        "told": told,
         "evaluations": rows,
     }
 
@@ -94,8 +98,8 @@ def _fp32(request: DetectorRequest, temporary: Path) -> tuple[Path, dict[str, st
 
 def _precisions(
     request: DetectorRequest, opened: DetectorFile, gate: Sequence[LabelledPhoto]
-) -> dict[str, tuple[Path, dict[str, float]]]:
-    done: dict[str, tuple[Path, dict[str, float]]] = {}
+) -> list[tuple[Path, PrecisionReport]]:
+    done = []
     for precision in request.precisions:
         assert request.out is not None
         file = request.out.with_suffix(f".{precision}.onnx")
@@ -112,7 +116,7 @@ def _precisions(
             calibration=calibration if precision == "int8" else (),
             threads=request.threads,
         )
-        done[precision] = (file, {k: round(v, 4) for k, v in report.values.items()})
+        done.append((file, report))
     return done
 
 

@@ -33,15 +33,18 @@ def latency_ms(
 
 
 def speed_up(slow: Path, fast: Path, size: int, *, batch: int = 4, runs: int = 5) -> float:
-    """How many times as many pictures `fast` embeds in the same time on one thread.
+    """How many times as many pictures `fast` takes in the same time on one thread of this CPU.
 
-    The models run in turn and the median ratio counts, so that a busy machine slows both. With one
-    thread the calling thread does the work, whose own CPU time is what is measured.
+    Both take inputs of one shape; `batch` and `size` stand for what the models leave open. They run in
+    turn and the median ratio counts, so that a busy machine slows both. With one thread the calling
+    thread does the work, whose own CPU time is what is measured.
     """
     from edge.vision.session import OrtSession, SessionOptions
 
     sessions = [OrtSession(file, "cpu", SessionOptions(threads=1)) for file in (slow, fast)]
-    images: F32 = np.random.default_rng(0).normal(size=(batch, 3, size, size)).astype(np.float32)
+    count, *rest = sessions[0].signature[0].shape
+    shape = (count or batch, *(side or size for side in rest))
+    images: F32 = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     ratios = []
     for number in range(runs + 1):
         spent = []

@@ -71,6 +71,14 @@ def test_both_precisions_are_written_and_measured(
     told = json.loads(capsys.readouterr().out)
     assert set(told["written"]) == {"fp32", "fp16", "int8"}
     assert told["gates"]["int8"]["ap_int8"] == pytest.approx(told["gates"]["int8"]["ap_fp32"])
+    for name in ("fp16", "int8"):
+        gate_values = told["gates"][name]
+        assert gate_values["ap_loss"] == pytest.approx(0, abs=1e-3)
+        assert gate_values["speed_up"] > 0
+        assert told["told"][name].startswith(
+            "AP 1.000 -> 1.000 (loss +0.0000), AP50 1.000 -> 1.000"
+        )
+        assert told["told"][name].endswith("times as fast as fp32 on this CPU")
     assert told["gates"]["fp16"]["max_activation"] == pytest.approx(2.0)
     kinds = {t.data_type for t in onnx.load(told["written"]["fp16"]).graph.initializer}
     assert onnx.TensorProto.FLOAT16 in kinds
@@ -101,6 +109,7 @@ def test_a_form_that_finds_other_boxes_fails_the_gate(gate: Path, tmp_path: Path
     report = judge(full, moved, "int8", photos)
     assert len(report.failures) == 1
     assert "AP falls from 1.0000" in report.failures[0]
+    assert report.values["ap_loss"] == report.values["ap_fp32"] - report.values["ap_int8"] > 0.1
     assert judge(full, full, "int8", photos).failures == ()
 
 
