@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from edge.errors import ConfigError, GalleryError
+from edge.gallery.category_ridge import MAX_REFERENCES, CategoryRidge
 from edge.gallery.index import EXACT_UP_TO
-from edge.gallery.matcher import Matcher
+from edge.gallery.matcher import Matcher, ridge_of
 from edge.gallery.names import best_name
 from edge.gallery.opened import Identity, open_state
 from edge.gallery.records import Sku
@@ -34,6 +37,7 @@ class Gallery:
         self._skus = state.skus
         self._reference_ids = state.ids
         self._reference_sku = state.sku_index
+        self._state = state
 
     @classmethod
     def open(cls, path: Path, *, tower: str | None = None, threshold: int = EXACT_UP_TO) -> Self:
@@ -56,13 +60,22 @@ class Gallery:
     def matcher(self, operating_point: OperatingPoint, *, top_k: int = 5) -> Matcher:
         """The decision at an operating point over these SKUs."""
         return Matcher(
-            sku_ids=tuple(self._skus),
-            categories=tuple(sku.category for sku in self._skus.values()),
+            sku_ids=self._skus.ids,
+            categories=self._skus.categories,
             reference_ids=self._reference_ids,
             reference_sku=self._reference_sku,
             operating_point=operating_point,
             top_k=top_k,
+            ridge=self._ridge(operating_point),
         )
+
+    def _ridge(self, point: OperatingPoint) -> CategoryRidge | None:
+        penalty, calibration = ridge_of(point), point.calibration
+        if penalty is None or calibration is None:
+            return None
+        owner, vectors = self._state.sample(MAX_REFERENCES)
+        categories = [sku.category for sku in self._skus.values()]
+        return CategoryRidge.fit(vectors, owner, categories, len(calibration.levels), penalty)
 
     def search(self, embeddings: Embeddings, k: int) -> Neighbors:
         """The k nearest references of each query; GalleryError when another tower made them."""
@@ -75,15 +88,12 @@ class Gallery:
 
     def match(self, embeddings: Embeddings, matcher: Matcher) -> Matches:
         """Search with as many neighbours as the matcher needs, and decide."""
-        return matcher.match(self.search(embeddings, matcher.k))
+        return matcher.match(self.search(embeddings, matcher.k), embeddings.vectors)
 
     def reference_counts(self) -> dict[str, int]:
         """Number of references by SKU, zero included."""
-        counts = dict.fromkeys(self._skus, 0)
-        ids: Sequence[str] = tuple(self._skus)
-        for sku in self._reference_sku.tolist():
-            counts[ids[sku]] += 1
-        return counts
+        counts = np.bincount(self._reference_sku, minlength=len(self._skus))
+        return dict(zip(self._skus, counts.tolist(), strict=True))
 
     def name(self, sku_id: str, locale: str) -> str:
         """The name of a SKU in the nearest language there is; its id when it has no name.

@@ -77,8 +77,9 @@ def open_state(
         if count > max(threshold, ON_DISK_FROM) and graph.available():
             base: Base = _on_disk(path, identity, count, store.last_seq, progress)
             with store.reading():
-                blocks = store.blocks(_BLOCK)
-                state = GalleryState.read(store.version, store.last_seq, store.skus(), blocks, base)
+                skus = store.packed_skus()
+                blocks = store.blocks(_BLOCK, skus=skus)
+                state = GalleryState.read(store.version, store.last_seq, skus, blocks, base)
         else:
             snapshot = store.snapshot()
             keep = identity.keep(snapshot.last_seq)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,12 @@ from edge.gallery.connection import schema_version, sqlite_errors
 from edge.gallery.following import read_changes
 from edge.gallery.ledger import Ledger
 from edge.gallery.meta import Meta
+from edge.gallery.packed_skus import PackedSkus, SkuPlaces
 from edge.gallery.records import Change, Changes, Reference, ReferenceSet, Sku, Snapshot
+from edge.types import I32
+
+Places = Callable[[Sequence[str]], Sequence[int] | I32]
+"""Of SKU ids: where each is in the list of SKUs, -1 for one that is not there."""
 
 
 class GalleryReader(Closing):
@@ -52,12 +57,15 @@ class GalleryReader(Closing):
     def skus(self) -> tuple[Sku, ...]:
         """All products, sorted by id."""
         with self._ledger.reading() as meta:
-            skus, total = [], rows.NOTHING
-            for row in self._connection.execute(f"SELECT {rows.SKU_ROW} FROM skus"):
-                skus.append(rows.to_sku(row, str(self.path)))
-                total = rows.plus(total, row[-1])
-            self._check_whole("SKUs", len(skus), meta.sku_count, total, meta.sku_sum)
-        return tuple(sorted(skus, key=lambda sku: sku.sku_id))
+            return tuple(sorted(self._each_sku(meta), key=lambda sku: sku.sku_id))
+
+    def packed_skus(self) -> PackedSkus:
+        """All products, in a tenth of the memory."""
+        with self._ledger.reading() as meta:
+            try:
+                return PackedSkus.of(self._each_sku(meta))
+            except ValueError as error:
+                raise GalleryError(f"{self.path}: damaged gallery: {error}") from error
 
     def references(self, sku_id: str | None = None) -> Iterator[Reference]:
         """All references, or those of one SKU, with their pictures, one at a time, by id."""
@@ -86,16 +94,22 @@ class GalleryReader(Closing):
         """Version, SKUs and vectors of one committed state."""
         with self._ledger.reading() as meta:
             skus = self.skus()
-            return Snapshot(meta.version, meta.last_seq, skus, self._vectors(meta, skus))
+            place = {sku.sku_id: i for i, sku in enumerate(skus)}
+            references = self._vectors(meta, lambda ids: [place.get(sku_id, -1) for sku_id in ids])
+            return Snapshot(meta.version, meta.last_seq, skus, references)
 
-    def blocks(self, size: int, *, after: int = -1) -> Iterator[ReferenceSet]:
+    def blocks(
+        self, size: int, *, after: int = -1, skus: PackedSkus | None = None
+    ) -> Iterator[ReferenceSet]:
         """All vectors of one committed state in blocks of ``size`` references, each row verified.
 
         For galleries that are too large for ``snapshot``. Only those with ids above ``after``; from
-        the beginning on, the end also finds whether any is missing. ``sku_index`` is into ``skus``.
+        the beginning on, the end also finds whether any is missing. ``sku_index`` is into ``skus``,
+        the ``packed_skus`` of this very state where the caller has them.
         """
         with self._ledger.reading() as meta:
-            yield from self._blocks(meta, self.skus(), size, after)
+            places = SkuPlaces(self.packed_skus() if skus is None else skus)
+            yield from self._blocks(meta, places, size, after)
 
     def changes_since(self, seq: int) -> Changes | None:
         """What differs between the state after change ``seq`` and the latest, vectors verified.
@@ -130,7 +144,7 @@ class GalleryReader(Closing):
                     yield f"{self.path}: {', '.join(str(value) for value in row)}"
         try:
             with self._ledger.reading():
-                self._check_edges(self.skus())
+                self._check_edges()
                 self._ledger.check_what_undo_needs()
         except GalleryError as error:
             yield str(error)
@@ -139,37 +153,42 @@ class GalleryReader(Closing):
         """Close the file; what was opened is not usable any more."""
         self._connection.close()
 
-    def _vectors(self, meta: Meta, skus: tuple[Sku, ...]) -> ReferenceSet:
+    def _each_sku(self, meta: Meta) -> Iterator[Sku]:
+        """All products, by id as SQLite keeps them; at the end, whether any is missing."""
+        count, total = 0, rows.NOTHING
+        for row in self._connection.execute(f"SELECT {rows.SKU_ROW} FROM skus"):
+            yield rows.to_sku(row, str(self.path))
+            count, total = count + 1, rows.plus(total, row[-1])
+        self._check_whole("SKUs", count, meta.sku_count, total, meta.sku_sum)
+
+    def _vectors(self, meta: Meta, places: Places) -> ReferenceSet:
         n = meta.reference_count
         ids, sku_index = np.zeros(n, np.int64), np.zeros(n, np.int32)
         vectors = np.zeros((n, self.dim), np.float32)
         digest = hashlib.sha256()
         at = 0
-        for block in self._blocks(meta, skus, 4096, -1):
+        for block in self._blocks(meta, places, 4096, -1):
             place = slice(at, at := at + len(block))
             ids[place], sku_index[place] = block.ids, block.sku_index
             vectors[place] = block.vectors
             digest.update(block.digest.encode())
         return ReferenceSet(ids, sku_index, vectors, digest.hexdigest())
 
-    def _blocks(
-        self, meta: Meta, skus: tuple[Sku, ...], size: int, after: int
-    ) -> Iterator[ReferenceSet]:
-        index_of = {sku.sku_id: i for i, sku in enumerate(skus)}
+    def _blocks(self, meta: Meta, places: Places, size: int, after: int) -> Iterator[ReferenceSet]:
         count, total, last = 0, rows.NOTHING, after
         cursor = self._connection.execute(
             f'SELECT {rows.REFERENCE_COLUMNS} FROM "references" WHERE id > ? ORDER BY id', (after,)
         )
         while found := cursor.fetchmany(size):
-            ids, sku_index = np.zeros(len(found), np.int64), np.zeros(len(found), np.int32)
+            ids = np.array([row[0] for row in found], np.int64)
+            sku_index = np.array(places([row[rows.REFERENCE_SKU] for row in found]), np.int32)
             vectors = np.zeros((len(found), self.dim), np.float32)
             digest = hashlib.sha256()
             for at, row in enumerate(found):
                 what = f"{self.path}: reference {row[0]}"
-                reference_id, sku_id, blob, *_ = rows.verify(row, what)
-                if sku_id not in index_of:
+                _, sku_id, blob, *_ = rows.verify(row, what)
+                if sku_index[at] < 0:
                     raise GalleryError(f"{what}: its SKU {sku_id!r} is missing")
-                ids[at], sku_index[at] = reference_id, index_of[sku_id]
                 vectors[at] = rows.to_vector(blob, self.dim, what)
                 digest.update(row[-1])
             if ids[0] <= last or np.any(np.diff(ids) <= 0):
@@ -194,13 +213,13 @@ class GalleryReader(Closing):
                 f"{self.path}: damaged gallery: its {what} are not those that were enrolled last"
             )
 
-    def _check_edges(self, skus: Sequence[Sku]) -> None:
-        if self._schema_version == 1:
-            return
+    def _check_edges(self) -> None:
         expected: dict[tuple[str, str], int] = {}
-        for sku in skus:
+        for sku in self._each_sku(self._ledger.meta()):
             for edge in sku.category_edges:
                 expected[edge] = expected.get(edge, 0) + 1
+        if self._schema_version == 1:
+            return
         found = self._connection.execute("SELECT parent, child, skus FROM category_edges")
         if {(parent, child): count for parent, child, count in found} != expected:
             raise GalleryError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from edge.gallery.hnsw import HnswIndex
 from edge.gallery.index import Index
 from edge.gallery.layered import LayeredIndex
 from edge.gallery.nodes import U64, vector_digests
-from edge.gallery.records import Changes, ReferenceSet, Sku, Snapshot
+from edge.gallery.packed_skus import PackedSkus
+from edge.gallery.records import Changes, ReferenceSet, Snapshot
 from edge.types import F32, I32, I64
 
 
@@ -31,7 +32,7 @@ class GalleryState:
 
     version: str
     last_seq: int
-    skus: Mapping[str, Sku]
+    skus: PackedSkus
     ids: I64
     sku_index: I32
     base: Base
@@ -42,16 +43,15 @@ class GalleryState:
     @classmethod
     def of(cls, snapshot: Snapshot, base: Base) -> GalleryState:
         """A state read from the file, searched by a base that may be of another one."""
-        return cls.read(
-            snapshot.version, snapshot.last_seq, snapshot.skus, [snapshot.references], base
-        )
+        skus = PackedSkus.of(snapshot.skus)
+        return cls.read(snapshot.version, snapshot.last_seq, skus, [snapshot.references], base)
 
     @classmethod
     def read(
         cls,
         version: str,
         last_seq: int,
-        skus: Sequence[Sku],
+        skus: PackedSkus,
         blocks: Iterable[ReferenceSet],
         base: Base,
     ) -> GalleryState:
@@ -79,7 +79,7 @@ class GalleryState:
         return cls(
             version=version,
             last_seq=last_seq,
-            skus={sku.sku_id: sku for sku in skus},
+            skus=skus,
             ids=np.concatenate([np.zeros(0, np.int64), *ids]),
             sku_index=np.concatenate([np.zeros(0, np.int32), *sku_index]),
             base=base,
@@ -113,6 +113,17 @@ class GalleryState:
             out[~new] = self.base.parts.vectors.take(node[at])
         return out
 
+    def sample(self, most: int) -> tuple[I32, F32]:
+        """The place of the SKU ``(M,)`` and the vector ``(M, D)`` of at most ``most`` references,
+        evenly spread over their ids; of all, where there are no more."""
+        take = np.unique(np.linspace(0, len(self.ids) - 1, min(most, len(self.ids))).astype(int))
+        ids = self.ids[take]
+        new = _among(self.delta_ids, ids)
+        some = replace(
+            self, ids=ids, delta_ids=self.delta_ids[new], delta_vectors=self.delta_vectors[new]
+        )
+        return self.sku_index[take], some.vectors()
+
     def digests(self, base: HnswIndex) -> U64:
         """The digest ``(R,)`` of each of ``ids``; ``base`` is the state's own."""
         out = np.empty(len(self.ids), np.uint64)
@@ -137,10 +148,9 @@ class GalleryState:
         skus, owner = self._skus_after(changes)
         stays = ~_among(self.ids, changes.removed)
         ids = np.concatenate([self.ids[stays], changes.ids])
-        place = {sku_id: at for at, sku_id in enumerate(skus)}
         try:
-            added = np.array([place[sku_id] for sku_id in changes.sku_ids], np.int32)
-            moved = np.array([place[sku_id] for sku_id in changes.relabelled.values()], np.int32)
+            added = np.array([skus.place(sku_id) for sku_id in changes.sku_ids], np.int32)
+            moved = np.array([skus.place(i) for i in changes.relabelled.values()], np.int32)
         except KeyError as error:
             raise GalleryError(f"changes name a SKU {error} that is not there") from error
         kept = owner[self.sku_index[stays]]
@@ -182,16 +192,11 @@ class GalleryState:
             delta_vectors=self.delta_vectors[waits],
         )
 
-    def _skus_after(self, changes: Changes) -> tuple[Mapping[str, Sku], I32]:
+    def _skus_after(self, changes: Changes) -> tuple[PackedSkus, I32]:
         """The SKUs then, and the new place ``(S,)`` of each of the old ones (-1 = gone)."""
         if not changes.skus and not changes.removed_skus:
             return self.skus, np.arange(len(self.skus), dtype=np.int32)
-        known = {**self.skus, **{sku.sku_id: sku for sku in changes.skus}}
-        for sku_id in changes.removed_skus:
-            known.pop(sku_id, None)
-        skus = {sku_id: known[sku_id] for sku_id in sorted(known)}
-        place = {sku_id: at for at, sku_id in enumerate(skus)}
-        return skus, np.array([place.get(sku_id, -1) for sku_id in self.skus], np.int32)
+        return self.skus.after(changes.skus, changes.removed_skus)
 
 
 def _among(ids: I64, sorted_ids: I64) -> npt.NDArray[np.bool_]:

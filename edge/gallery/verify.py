@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from edge.errors import GalleryError
-from edge.gallery.records import Sku, VerifyReport
+from edge.gallery.packed_skus import PackedSkus
+from edge.gallery.records import VerifyReport
 from edge.gallery.store import GalleryStore
+
+_BLOCK = 4096
 
 
 def verify_gallery(path: Path, *, tower: str | None = None) -> VerifyReport:
@@ -24,17 +29,20 @@ def verify_gallery(path: Path, *, tower: str | None = None) -> VerifyReport:
 
 def _read_all(store: GalleryStore) -> VerifyReport:
     problems = list(store.structural_problems())
-    skus: tuple[Sku, ...] = ()
-    used: set[str] = set()
+    skus = PackedSkus.of(())
+    unused: tuple[str, ...] = ()
     count = 0
     try:
         with store.reading():
-            skus = store.skus()
-            store.vectors()
-            for reference in store.references():
-                used.add(reference.sku_id)
+            skus = store.packed_skus()
+            used = np.zeros(len(skus), bool)
+            for block in store.blocks(_BLOCK, skus=skus):
+                used[block.sku_index] = True
+            for _ in store.references():
                 count += 1
+        unused = tuple(skus.sku_id(place) for place in np.flatnonzero(~used).tolist())
     except GalleryError as error:
         problems.append(str(error))
-    unused = tuple(sku.sku_id for sku in skus if sku.sku_id not in used) if not problems else ()
+    if problems:
+        unused = ()
     return VerifyReport(str(store.path), store.version, len(skus), count, tuple(problems), unused)
