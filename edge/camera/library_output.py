@@ -24,6 +24,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
 _PREFIX = re.compile(r"^\[[^\]]*\] *")
 _LEVEL = re.compile(r"^\[OPENCV:FFMPEG:(\d+)\]")
 _ERROR_LEVEL = 16
+_VERBOSE_LEVEL = 40
+_NEW_FORMAT = "chosen by get_format()"
 _NEW_SIZE = re.compile(r"Reinit context to (\d+)x(\d+)")
 _OUTPUTS = (1, 2)
 _MAX_BYTES = 1_000_000
@@ -31,10 +33,15 @@ _MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What FFmpeg said since it was last asked: errors, and the coded size that came last."""
+    """What FFmpeg said since it was last asked: errors, and the coded size that came last.
+
+    ``formats`` is how often a decoder chose its format: once at its start, and again when size or
+    coding of the stream change. H.265 tells of a new size by nothing else.
+    """
 
     errors: int
     coded_wh: tuple[int, int] | None
+    formats: int = 0
 
 
 class LibraryOutput:
@@ -56,18 +63,20 @@ class LibraryOutput:
         for pattern, cause in _CAUSES:
             if re.search(pattern, text):
                 return cause
-        lines = [_PREFIX.sub("", line).strip() for line in text.splitlines() if line.strip()]
+        said = [line for line in text.splitlines() if line.strip() and not _is_detail(line)]
+        lines = [_PREFIX.sub("", line).strip() for line in said]
         return f"cannot be opened: {address.redact(lines[-1])}" if lines else "cannot be opened"
 
     def take(self) -> Said:
         """Count and forget what was said."""
-        errors, size = 0, None
+        errors, size, formats = 0, None, 0
         for line in self._take().splitlines():
             level = _LEVEL.match(line)
             errors += level is not None and int(level[1]) <= _ERROR_LEVEL
             change = _NEW_SIZE.search(line)
             size = (int(change[1]), int(change[2])) if change else size
-        return Said(errors, size)
+            formats += _NEW_FORMAT in line
+        return Said(errors, size, formats)
 
     def _take(self) -> str:
         ctypes.CDLL(None).fflush(None)  # what C's own buffers hold
@@ -76,3 +85,8 @@ class LibraryOutput:
         os.ftruncate(self._sink, 0)
         os.lseek(self._sink, 0, os.SEEK_SET)  # both descriptors share this offset
         return text
+
+
+def _is_detail(line: str) -> bool:
+    level = _LEVEL.match(line)
+    return level is not None and int(level[1]) > _VERBOSE_LEVEL

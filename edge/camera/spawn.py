@@ -33,8 +33,9 @@ def start_capture(settings: CameraSettings, segment: Path) -> subprocess.Popen[b
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # FFmpeg's level "verbose", read when OpenCV is loaded; the child keeps what it prints
-        env={**os.environ, "PYTHONPATH": paths, "OPENCV_FFMPEG_LOGLEVEL": "40"},
+        # FFmpeg's level "debug", read when OpenCV is loaded: its H.265 decoder tells of a new size at
+        # no other. The child keeps what it prints: about two kilobytes a second, read and dropped
+        env={**os.environ, "PYTHONPATH": paths, "OPENCV_FFMPEG_LOGLEVEL": "48"},
         start_new_session=True,
     )
     assert process.stdin is not None

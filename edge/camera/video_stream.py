@@ -23,6 +23,7 @@ _KEYFRAME = ord("I")
 _LONGEST_STEP_S = 5.0
 _ASK_S = 1.0
 _REOPEN_S = 5.0
+_LONGEST_REOPEN_S = 3600.0
 
 
 class VideoStream:
@@ -50,6 +51,9 @@ class VideoStream:
             )
         self._coded_wh = self._newest_wh = self._output.take().coded_wh
         self._opened_s = time.monotonic()
+        self._is_new = True
+        self._suspected = False
+        self._patience_s = _REOPEN_S
 
     def grab(self) -> bool:
         """As in ``Stream``."""
@@ -60,9 +64,11 @@ class VideoStream:
             if not self._capture.grab():
                 return False
         self._frames += 1
+        if time.monotonic() - self._asked_s >= _ASK_S:
+            self._hear()
         if self._clip:
             self._wait_for_pace()
-        elif time.monotonic() - self._asked_s >= _ASK_S:
+        elif self._is_other_size() and time.monotonic() - self._opened_s >= self._patience_s:
             self._follow_size()
         return True
 
@@ -137,19 +143,38 @@ class VideoStream:
         self._capture = self._open()
         self._started_s = None
 
-    def _follow_size(self) -> None:
-        """OpenCV scales all frames to the size of the first, so a new size needs a new start."""
+    def _hear(self) -> None:
+        """Read what FFmpeg said; it piles up in memory otherwise."""
         self._asked_s = time.monotonic()
         said = self._output.take()
         self._errors += said.errors
         self._newest_wh = said.coded_wh or self._newest_wh
-        changed = self._newest_wh is not None and self._newest_wh != self._coded_wh
-        if changed and self._asked_s - self._opened_s >= _REOPEN_S:
-            self._reopen()
-            self._opened_s = time.monotonic()
-            self._coded_wh = self._newest_wh = self._output.take().coded_wh or self._newest_wh
-            if not self._capture.grab():
-                raise CameraError("the stream changed its resolution and cannot be opened again")
+        # the first format is that of the stream as it was opened
+        self._suspected |= said.formats > 0 and not self._is_new
+        self._is_new = False
+
+    def _is_other_size(self) -> bool:
+        """Whether the size has changed, or may have where the decoder names none (H.265)."""
+        return self._suspected if self._newest_wh is None else self._newest_wh != self._coded_wh
+
+    def _follow_size(self) -> None:
+        """OpenCV scales all frames to the size of the first, so a new size needs a new start.
+
+        A camera that changes something else again and again is asked less and less often.
+        """
+        before = self._size_wh()
+        self._reopen()
+        self._opened_s = time.monotonic()
+        self._coded_wh = self._newest_wh = self._output.take().coded_wh or self._newest_wh
+        self._is_new, self._suspected = True, False
+        if not self._capture.grab():
+            raise CameraError("the stream changed its resolution and cannot be opened again")
+        in_vain = self._size_wh() == before
+        self._patience_s = min(2 * self._patience_s, _LONGEST_REOPEN_S) if in_vain else _REOPEN_S
+
+    def _size_wh(self) -> tuple[float, float]:
+        get = self._capture.get
+        return get(cv2.CAP_PROP_FRAME_WIDTH), get(cv2.CAP_PROP_FRAME_HEIGHT)
 
     def _wait_for_pace(self) -> None:
         now_s = time.monotonic()
