@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,10 +77,10 @@ def to_int8(
 ) -> None:
     """INT8 of a tower; static ranges come from ``calibration (n, 3, S, S) float32`` store crops.
 
-    Activations are unsigned, weights signed a channel with `reduce_range`: seven bits cannot
-    saturate the 16-bit sums of processors without VNNI. The projection and the normalisation stay
+    Activations are unsigned, weights signed with a scale a channel that keeps sums from saturating
+    on processors without VNNI (`export.saturation`). The projection and the normalisation stay
     in FP32. Of a convolutional tower everything else is quantised but the first FIRST_FP32
-    convolutions (few channels, so seven bits cost the most there and time the least); of a
+    convolutions (few channels, so eight bits cost the most there and time the least); of a
     transformer the products with constant matrices, which are nearly all of its work.
 
     `options` replaces this choice; its `exclude` is added to the projection and normalisation.
@@ -93,14 +93,7 @@ def to_int8(
         ops = ("MatMul", "Gemm") if graph.transformer else None
         first = () if graph.transformer else graph.convolutions[:FIRST_FP32]
         options = StaticOptions(exclude=first, ops=ops)
-    full = StaticOptions(
-        exclude=(*options.exclude, *graph.tail),
-        ops=options.ops,
-        calibration=options.calibration,
-        reduce_range=options.reduce_range,
-        unsigned_weights=options.unsigned_weights,
-        per_channel=options.per_channel,
-    )
+    full = replace(options, exclude=(*options.exclude, *graph.tail))
     quantise_static(fp32, out, calibration, full, batch)
 
 
