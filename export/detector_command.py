@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.atomic import write_bytes
+from edge.atomic import make_folder, write_bytes
 from edge.errors import ConfigError
 from export.detector import export_detector
 from export.detector_evaluation import DetectorFile, evaluate_detector, open_detector, read_photos
@@ -47,6 +47,8 @@ def run_detector(
         raise ConfigError("nothing to do: give --out, --evaluate or both")
     if request.precisions and (request.out is None or not request.evaluate):
         raise ConfigError("--fp16 and --int8 need --out, and --evaluate with photos for their gate")
+    if request.out is not None:
+        make_folder(request.out.parent)
     folders = [(folder, read_photos(folder, request.photos)) for folder in request.evaluate]
     with tempfile.TemporaryDirectory() as temporary:
         path, written = _fp32(request, Path(temporary))

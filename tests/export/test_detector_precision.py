@@ -64,7 +64,7 @@ def test_the_decoding_ends_at_the_last_convolutions(tmp_path: Path) -> None:
 def test_both_precisions_are_written_and_measured(
     gate: Path, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out.onnx"
+    out = tmp_path / "new" / "out.onnx"
     call = ["detector", str(write_deep(tmp_path / "d.onnx")), "--out", str(out), "--fp16", "--int8"]
     call += ["--evaluate", str(gate), "--calibrate", str(others), "--json"]
     app(call, standalone_mode=False)
