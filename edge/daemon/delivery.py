@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -106,16 +107,26 @@ class Delivery:
                 except (SinkError, OutputError) as error:
                     self._failed(str(error))
                     continue
+                except Exception:
+                    # a thread that dies in silence is the worst failure of all: for months nobody
+                    # would notice, and the outbox would fill up and drop
+                    log.exception("delivery breaks off", extra={"sink": self.sink.name})
+                    self._failed("internal error, see the log")
+                    self._let_go(outbox)
+                    outbox = None
+                    continue
                 if not more:
                     self._wake.wait(IDLE_S)
                     self._wake.clear()
-        except Exception:
-            # a thread that dies in silence is the worst failure of all
-            log.exception("delivery broke off", extra={"sink": self.sink.name})
-            self.status.ok, self.status.problem = False, "internal error, see the log"
         finally:
+            self._let_go(outbox)
+
+    def _let_go(self, outbox: Outbox | None) -> None:
+        """Let go of everything that may be in a state that nobody thought of."""
+        with contextlib.suppress(Exception):
             self.sink.close()
-            if outbox is not None:
+        if outbox is not None:
+            with contextlib.suppress(Exception):
                 outbox.close()
 
     def _deliver(self, outbox: Outbox) -> bool:

@@ -97,20 +97,27 @@ class EvidenceStore:
     def _make_room(self, needed: int) -> None:
         while self._files and self.bytes + needed > self._budget:
             file, size = self._files.popitem(last=False)
-            (self._folder / file).unlink(missing_ok=True)
+            # on a disk that became read-only it stays; the event must not be lost over that
+            with contextlib.suppress(OSError):
+                (self._folder / file).unlink(missing_ok=True)
             self.bytes -= size
             self.deleted += 1
 
     def _scan(self) -> None:
         """Take over what an earlier run left behind."""
         found: list[tuple[int, str, int]] = []
-        if self._folder.is_dir():
+        try:
             for entry in os.scandir(self._folder):
                 digits, _, _ = entry.name.partition("-")
                 if entry.name.endswith(".jpg") and digits.isdigit():
                     found.append((int(digits), entry.name, entry.stat().st_size))
                 elif entry.name.endswith(".tmp"):
-                    Path(entry.path).unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("evidence cannot be read", extra={"problem": error.strerror})
         for number, file, size in sorted(found):
             self._files[file] = size
             self.bytes += size

@@ -56,15 +56,25 @@ class JsonLinesSink:
             self._fd = None
 
     def _open(self) -> int:
+        if self._fd is not None and not self._is_at_its_path(self._fd):
+            self.close()
         if self._fd is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o640)
             self._fd = fd
+            _sync_folder(self._path.parent)
             size = os.fstat(fd).st_size
             tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
             if tail and not tail.endswith(b"\n"):
                 os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
         return self._fd
+
+    def _is_at_its_path(self, fd: int) -> bool:
+        """Whether others still find the file: who deletes or moves it must not get events in vain."""
+        try:
+            return os.path.samestat(os.fstat(fd), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def _rotate(self) -> None:
         self.close()
@@ -79,3 +89,12 @@ class JsonLinesSink:
                 newer.replace(older)
         if self._keep == 0:
             self._path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the file's name to disk, without which its content is lost in a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -15,7 +15,8 @@ from edge.daemon.events import timestamp
 from edge.daemon.settings import LogSettings
 
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]*@")
+# up to the last @ before the path: passwords may hold some themselves
+_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 _NAMED = re.compile(
     r"(?i)\b(password|passwd|pwd|token|secret|authorization|api[_-]?key)(\s*[=:]\s*(?:bearer\s+)?|\s+bearer\s+)"
     r"[^\s&,;\"']+"

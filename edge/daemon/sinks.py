@@ -26,13 +26,13 @@ def secrets_of(config: Config) -> list[str]:
     return [secret for secret in found if secret]
 
 
-def start_deliveries(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> list[Delivery]:
-    """Register the sinks in the outbox and start to deliver.
-
-    Raises:
-        OutputError: the outbox cannot be written.
-    """
+def register(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> None:
+    """Let the outbox know the sinks; OutputError, and nothing has changed, when it cannot be written."""
     outbox.register([sink.name for sink, _ in made])
+
+
+def start_deliveries(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> list[Delivery]:
+    """Start to deliver to sinks that are registered."""
     deliveries = [Delivery(sink, outbox.path, backoff) for sink, backoff in made]
     for delivery in deliveries:
         delivery.start()

@@ -22,9 +22,9 @@ from edge.daemon.metrics import Figures, render
 from edge.daemon.notify import Notifier, watchdog_s
 from edge.daemon.outbox import Outbox
 from edge.daemon.paths import limits_of, outbox_path
-from edge.daemon.sinks import make_sinks, secrets_of, start_deliveries
+from edge.daemon.sinks import make_sinks, register, secrets_of, start_deliveries
 from edge.daemon.watchdog import Watchdog
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError, EdgeError, OutputError
 
 log = logging.getLogger("edge.supervisor")
 
@@ -71,7 +71,9 @@ class Supervisor:
         self._keeper = InferenceKeeper(
             config.supervision, self._order, self._watchdog, self._wake_sinks
         )
-        self._deliveries = start_deliveries(make_sinks(config), self._outbox)
+        sinks = make_sinks(config)
+        register(sinks, self._outbox)
+        self._deliveries = start_deliveries(sinks, self._outbox)
         self._report = DeviceReport(config.device.id)
         self._figures = Figures(outbox_path(config))
         self._server = self._serve(config)
@@ -153,12 +155,15 @@ class Supervisor:
             secrets = secrets_of(config)
             if config.device != before.device:
                 raise ConfigError("device: id and state_dir need a restart")
+            sinks = make_sinks(config) if _deliver_anew(config, before) else None
+            if sinks is not None:
+                register(sinks, self._outbox)
+            # last, since it is the only step that is seen from outside
             if config.http != before.http:
                 server, self._server = self._server, self._serve(config)
                 if server is not None:
                     server.close()
-            sinks = make_sinks(config) if _deliver_anew(config, before) else None
-        except ConfigError as error:
+        except (ConfigError, OutputError) as error:
             log.error("configuration not taken over", extra={"problem": error})
             self._notifier.ready()
             return

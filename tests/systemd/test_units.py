@@ -114,6 +114,12 @@ def test_the_runtime_tells_its_maker_nothing(name: str) -> None:
     assert "\nEnvironment=ORT_DISABLE_TELEMETRY=1\n" in (UNITS / name).read_text()
 
 
+def test_systemd_never_gives_up() -> None:
+    text = (UNITS / "shelf-edge.service").read_text()
+    for line in ("StartLimitIntervalSec=0", "Restart=always", "RestartPreventExitStatus=2"):
+        assert f"\n{line}\n" in text
+
+
 def test_systemd_is_more_patient_than_the_supervisor() -> None:
     """It must not kill the service while the supervisor still mends it."""
     text = (UNITS / "shelf-edge.service").read_text()

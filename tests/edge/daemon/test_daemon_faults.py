@@ -141,6 +141,59 @@ def test_a_full_disk_is_survived_and_counted(
             daemon.kill()
 
 
+def test_a_disk_that_is_full_at_the_start_ends_it_with_the_reason(
+    tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path
+) -> None:
+    """systemd tries again, and does so for ever: see the unit."""
+    clip = shelf_clip(tmp_path / "a.avi", 30)
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        daemon = Daemon(
+            tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery, state_dir=disk / "state"
+        )
+        try:
+            daemon.state_dir.mkdir()
+            filler = fill(disk)
+            daemon.start(wait=False)
+            assert daemon.wait(60) == 1
+            assert "outbox.db" in daemon.log.read_text()
+            assert "Traceback" not in daemon.log.read_text()
+            filler.unlink()
+            daemon.start()
+            until(lambda: daemon.events("inventory"), 30)
+            assert daemon.stop() == 0
+        finally:
+            daemon.kill()
+
+
+def test_a_reload_on_a_full_disk_leaves_all_as_it_was(
+    tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path
+) -> None:
+    clip = shelf_clip(tmp_path / "a.avi", 30, 30)
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        daemon = Daemon(
+            tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery, state_dir=disk / "state"
+        )
+        try:
+            daemon.start()
+            until(lambda: daemon.changes())
+            filler = fill(disk)
+            until(lambda: "the disk takes nothing" in "".join(daemon.told), 40)
+            fill(disk)
+            good = daemon.config.read_text()
+            daemon.config.write_text(good + '\n[sinks.webhook]\nurl = "http://127.0.0.1:9/"\n')
+            daemon.signal(signal.SIGHUP)
+            until(lambda: daemon.told.count("READY=1") == 2)
+            assert "configuration not taken over" in daemon.log.read_text()
+            filler.unlink()
+            until(lambda: daemon.metric("shelf_edge_events_in_memory") == 0, 20)
+            seen = len(daemon.events())
+            until(lambda: len(daemon.events()) > seen, 20)
+            assert daemon.stop() == 0
+            check_numbers(daemon)
+        finally:
+            daemon.kill()
+
+
 def test_events_reach_a_broker_over_its_absence(
     tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import cv2
@@ -72,6 +73,32 @@ def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path, picture: np.nda
     assert again.bytes == first.bytes
     assert again.crop(picture, (0, 0, 100, 100), "c") == "0000000002-c.jpg"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_disk_that_became_read_only_is_no_error(
+    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    probe = EvidenceStore(tmp_path / "e", settings())
+    probe.crop(picture, (0, 0, 100, 100), "x")
+    (tmp_path / "e" / ".0000000002-y.jpg.tmp").write_bytes(b"half")
+    for name in ("unlink", "write_bytes", "replace"):
+        monkeypatch.setattr(Path, name, read_only)
+    store = EvidenceStore(tmp_path / "e", settings(budget_mb=1.2 * probe.bytes / 1e6))
+    assert store.crop(picture, (0, 0, 100, 100), "z") is None, "and there was no room for it"
+    assert (store.failed, store.written) == (1, 0)
+
+
+def test_a_folder_that_may_not_be_read_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("edge.daemon.evidence.os.scandir", denied)
+    assert EvidenceStore(tmp_path, settings()).bytes == 0
 
 
 def test_a_folder_that_cannot_be_written_is_counted_and_no_error(

@@ -51,6 +51,7 @@ def test_the_journal_gets_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         "cannot open rtsp://admin:s3cret@10.0.0.1/live",
         "url=http://s3cret@host/x",
+        "cannot open rtsp://admin:p@s3cret@10.0.0.1/live",
         "password=s3cret",
         "Authorization: Bearer s3cret",
         '{"token": "x", "msg": "token=s3cret;"}',

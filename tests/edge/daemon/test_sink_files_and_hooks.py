@@ -4,13 +4,13 @@ import http.server
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from edge.camera.backoff import Backoff
-from edge.daemon.delivery import Delivery, SinkError
+from edge.daemon.delivery import Delivery, Sent, SinkError
 from edge.daemon.jsonl import JsonLinesSink
 from edge.daemon.outbox import Outbox, Stored
 from edge.daemon.webhook import WebhookSink
@@ -48,6 +48,55 @@ def test_files_are_rotated_and_the_oldest_goes(tmp_path: Path) -> None:
         sink.send(stored(n, n))
     found = {p.name: lines(p) for p in tmp_path.iterdir()}
     assert found == {"e.jsonl": [5], "e.jsonl.1": [4], "e.jsonl.2": [3]}
+
+
+@pytest.mark.parametrize("taken_away", ["deleted", "moved"])
+def test_a_file_that_somebody_took_away_is_begun_again(tmp_path: Path, taken_away: str) -> None:
+    path = tmp_path / "e.jsonl"
+    sink = JsonLinesSink(path, 10_000, 2)
+    sink.send(stored(1, 1))
+    if taken_away == "moved":
+        path.rename(tmp_path / "old.jsonl")
+    else:
+        path.unlink()
+    sink.send(stored(2, 2))
+    assert lines(path) == [2], "an acknowledged event lies where it is looked for"
+
+
+class Unthinkable:
+    """A sink with a mistake in it, which shows once."""
+
+    name = "x"
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.failed = False
+
+    def send(self, batch: Sequence[Stored]) -> Sent:
+        if not self.failed:
+            self.failed = True
+            raise KeyError("nobody thought of this")
+        self.got += [json.loads(event.payload)["data"]["number"] for event in batch]
+        return Sent(len(batch))
+
+    def close(self) -> None:
+        raise RuntimeError("not even this")
+
+
+def test_a_mistake_in_a_sink_does_not_end_delivery(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Outbox(tmp_path / "o.db") as outbox:
+        outbox.register(["x"])
+        outbox.commit({}, events(1, 3))
+        sink = Unthinkable()
+        delivery = Delivery(sink, outbox.path, Backoff(0.05, 0.1))
+        delivery.start()
+        until(lambda: outbox.depth()[0] == 0)
+        delivery.stop()
+    assert sink.got == [1, 2, 3]
+    assert delivery.status.failures == 1
+    assert "nobody thought of this" in caplog.text
 
 
 def test_without_old_files_the_file_begins_again(tmp_path: Path) -> None:
