@@ -48,7 +48,7 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Say goodbye, within a second."""
+        """Say goodbye, within a second; ``send`` may be called again."""
 
 
 @dataclass(slots=True)

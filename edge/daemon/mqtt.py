@@ -111,6 +111,10 @@ class MqttSink:
                 info.wait_for_publish(0.5)
         self._client.disconnect()
         self._client.loop_stop()
+        # a further batch connects anew
+        self._client = None
+        with self._changed:
+            self._connected = False
 
     def _connect(self) -> paho.Client:
         settings = self._settings

@@ -94,6 +94,15 @@ def test_the_status_is_online_then_offline(broker: Broker, listener: Listener) -
     assert [p for t, p, _ in listener.messages if t.endswith("/status")] == [b"online", b"offline"]
 
 
+def test_a_sink_that_was_closed_connects_anew(broker: Broker, listener: Listener) -> None:
+    sink = MqttSink(settings(broker.port), "dev")
+    assert sink.send([stored(1)]).taken == 1
+    sink.close()
+    assert sink.send([stored(2)]).taken == 1
+    sink.close()
+    until(lambda: numbers(listener) == [1, 2])
+
+
 def test_the_last_will_says_offline_when_the_daemon_is_killed(
     broker: Broker, listener: Listener
 ) -> None:
