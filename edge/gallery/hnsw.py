@@ -11,13 +11,16 @@ from edge.gallery.graph import Graph
 from edge.gallery.measured import Recall
 from edge.gallery.nodes import Nodes, vector_digests
 from edge.gallery.projection import Projection
-from edge.gallery.queries import check_references, unit_queries
+from edge.gallery.queries import check_references, no_neighbors, unit_queries
 from edge.gallery.sources import InMemory, Vectors
 from edge.types import F32, I64, Neighbors
 
 EF = 48
 """Beam of a search until ``edge.gallery.recall`` has chosen one."""
 _GATHER = 1 << 22  # numbers compared at a time: 16 MiB
+_BESIDE = 12
+"""Candidates compared beside the k nearest points, at least, and a third of the beam: among 117,000
+facings, the nearest of all coordinates was never behind the 16th by 64 of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,19 +103,27 @@ class HnswIndex:
         """``search`` with another beam."""
         queries, usable = unit_queries(vectors, self.dim)
         beam = min(max(ef, 2 * k), max(len(self.parts.nodes), 1))
-        found = np.full((len(queries), beam), -1, np.int64)
-        similarity = np.full(found.shape, -np.inf, np.float32)
+        if usable.all():
+            return Neighbors(*self.parts.nodes.expand(*self.propose(queries, beam, k), k))
+        reference_id, similarity = no_neighbors(len(queries), k)
         if usable.any():
-            found[usable], similarity[usable] = self.propose(queries[usable], beam)
-        return Neighbors(*self.parts.nodes.expand(found, similarity, k))
+            found = self.parts.nodes.expand(*self.propose(queries[usable], beam, k), k)
+            reference_id[usable], similarity[usable] = found
+        return Neighbors(reference_id, similarity)
 
-    def propose(self, queries: F32, beam: int) -> tuple[I64, F32]:
-        """The nodes ``(Q, beam)`` that the graph finds for unit ``queries``, and their cosines."""
-        found = self.parts.graph.search(self.parts.projection(queries), beam)
+    def propose(self, queries: F32, beam: int, k: int) -> tuple[I64, F32]:
+        """The nodes ``(Q, C)`` found for unit ``queries``, and their cosines, to take the k best of.
+
+        Of the ``beam`` that the graph proposes, those are compared that it holds for nearest.
+        """
+        compared = min(beam, max(2 * k, k + max(_BESIDE, beam // 3)))
+        found = self.parts.graph.search(self.parts.projection(queries), beam)[:, :compared]
         return found, self._compare(queries, found)
 
     def _compare(self, queries: F32, found: I64) -> F32:
         """The cosine of each query with each of its candidates; -inf where there is none."""
+        if len(found) == 1 and found[0, -1] >= 0:  # a query of its own needs none of the below
+            return np.asarray(self.parts.vectors.take(found[0]) @ queries[0], np.float32)[None]
         out = np.full(found.shape, -np.inf, np.float32)
         step = max(1, _GATHER // max(1, found.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), step):

@@ -86,6 +86,11 @@ class Nodes:
         """
         ids, best = no_neighbors(len(found), k)
         if self._single and len(self.ids):
+            if len(found) == 1 and found[0, -1] >= 0:
+                every = self.ids[found[0]]
+                first = np.lexsort((every, -similarity[0]))[:k]
+                ids[0, : len(first)], best[0, : len(first)] = every[first], similarity[0, first]
+                return ids, best
             every = np.where(found >= 0, self.ids[found], -1)
             order = np.lexsort((every, -similarity), axis=1)[:, :k]
             ids[:, : order.shape[1]] = np.take_along_axis(every, order, axis=1)

@@ -18,11 +18,13 @@ def unit_queries(vectors: F32, dim: int) -> tuple[F32, npt.NDArray[np.bool_]]:
     """The queries at L2 norm 1, and which of them are usable (finite and not zero)."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise GalleryError(f"queries must be (N, {dim}) as the gallery, got {vectors.shape}")
+    exact = vectors.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        norm = np.sqrt(np.einsum("nd,nd->n", exact, exact))
     usable = np.isfinite(norm) & (norm > 0)
-    if not usable.all():
-        _log.warning("%d of %d queries are zero or not finite", int((~usable).sum()), len(usable))
+    if usable.all():
+        return (exact / norm[:, None]).astype(np.float32), usable
+    _log.warning("%d of %d queries are zero or not finite", int((~usable).sum()), len(usable))
     unit = np.zeros_like(vectors, dtype=np.float32)
     unit[usable] = vectors[usable] / norm[usable, None]
     return unit, usable

@@ -54,7 +54,7 @@ def choose_beam(
     if not len(held) or np.count_nonzero(living) <= beams[-1]:
         return Recall(beams[-1], 1.0, 1.0, 0, target)
     queries = index.parts.vectors.take(held)
-    wide = np.sort(index.propose(queries, beams[-1])[1], axis=1)[:, -depth:]
+    wide = np.sort(index.propose(queries, beams[-1], depth)[1], axis=1)[:, -depth:]
     truth = nearest(queries, index.parts.vectors, index.parts.projection, ~living, wide)
     result = None
     for ef in beams:
@@ -86,7 +86,7 @@ def complete(
 
 def _measure(index: HnswIndex, queries: F32, truth: F32, ef: int, target: float) -> Recall:
     depth = truth.shape[1]
-    _, similarity = index.propose(queries, max(ef, depth))
+    _, similarity = index.propose(queries, max(ef, depth), depth)
     best = -np.sort(-similarity, axis=1)[:, :depth]
     # what counts is how near, so that ties do not
     hit = best >= truth - _SAME

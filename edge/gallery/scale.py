@@ -110,7 +110,7 @@ def _grow(
             continue
         points = projection(vectors.block(first, min(count, first + block)))
         graph.add(points[some - first], some)
-        report("graph", len(graph), count)
+        report("graph", min(count, first + block), count)
         if len(graph) - saved >= checkpoint_nodes:
             work.save_graph(graph)
             saved = len(graph)
