@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.shelf.light import LightMatch
+from edge.shelf.noise import PictureNoise
 from edge.shelf.registration import counts_as_shift, estimate_shift, shifted
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
@@ -22,7 +23,6 @@ BLOCK = 4
 Mask = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
 _MEMORY = 12  # frames in the running mean of a place that is still
-_LEARN = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,14 +30,18 @@ class Look:
     """One frame against the reference, per block ``(rows, columns)``.
 
     ``moving``: differs from the mean of the frames before; ``still``: has not moved for ``calm_s``;
-    ``changed``: its mean since it last moved differs from the reference; ``energy (rows, columns)
-    float32``: the mean square of that difference, noise taken off; ``light``: the median gain.
+    ``changed``: its mean since it last moved differs from the reference by more than its noise, and
+    than the picture as a whole does; ``differs``: the same without regard to the whole; ``energy
+    (rows, columns) float32``: the mean square of that difference, sensor noise taken off;
+    ``noise``: of it, what is noise; ``light``: the median gain.
     """
 
     moving: Mask
     still: Mask
     changed: Mask
+    differs: Mask
     energy: F32
+    noise: F32
     light: float
 
 
@@ -58,7 +62,7 @@ class Appearance:
         rows, columns = height // BLOCK, width // BLOCK
         self.reference: F32 | None = None
         self.known: Mask = np.zeros((rows, columns), bool)
-        self.noise: F32 = np.full((rows, columns), 9.0, np.float32)
+        self.noise = PictureNoise(settings, (rows, columns))
         self._resumed = False
         self._light = LightMatch((width, height))
         self._trusted: Mask = np.ones(self._light.cells_wh[::-1], bool)
@@ -87,7 +91,7 @@ class Appearance:
         small = cv2.resize(image, self._wh, interpolation=how)
         return np.asarray(small, dtype=np.float32)
 
-    def observe(self, image: U8, now_s: float) -> Look:
+    def observe(self, image: U8, now_s: float, elapsed_s: float) -> Look:
         """Take in the frame at ``now_s`` (seconds of a clock that never goes back)."""
         self._small = small = self.reduced(image)
         if self.reference is None:
@@ -104,22 +108,28 @@ class Appearance:
             np.copyto(self._recent, even)
             self._moved_at[:] = now_s
         # against a mean rather than the frame before, so that slow steps add up
-        step = self._energy(even, self._recent)
-        settings = self._settings
-        own = np.float32(settings.noise_factor**2) * self.noise
-        moving = step > np.maximum((settings.motion_levels * dim) ** 2, own * dim**2)
+        step = self._energy(even, self._recent) / np.float32(dim**2)
+        moving = self.noise.moving(step, elapsed_s)
         self._moved_at[moving] = now_s
-        quiet = np.minimum(step / dim**2, 4.0 * self.noise)
-        self.noise += np.float32(_LEARN) * np.where(moving, 0.0, quiet - self.noise)
         self._average(even, moving)
-        still = now_s - self._moved_at >= settings.calm_s - 1e-6
+        still = now_s - self._moved_at >= self._settings.calm_s - 1e-6
         learn = still & ~self.known
         if learn.any():
             self.adopt(learn)
-        energy, changed = self._changed(dim)
-        changed &= self.known
+        energy, least = self._excess(dim)
+        factor2 = np.float32(self._settings.noise_factor**2)
+        watched = still & self.known
+        differs = self.known & (energy > np.maximum(least, factor2 * self.noise.drift))
+        if self.noise.seen_s < self._settings.learn_s:
+            # an encoder's first frames are poor: what they became is the reference
+            self.adopt(watched & differs)
+            differs[:] = False
+        noise = self.noise.level(energy, watched)
+        changed = differs & (energy > factor2 * noise)
+        if light >= self._settings.least_light:
+            self.noise.learn(energy, watched, differs, elapsed_s)
         self._trusted = _mostly(~(changed | moving), self._light.cells_wh)
-        return Look(moving, still, changed, energy, light)
+        return Look(moving, still, changed, differs, energy, noise, light)
 
     def adopt(self, blocks: Mask) -> None:
         """Make what these blocks look like now their reference."""
@@ -133,13 +143,13 @@ class Appearance:
         picture = np.rint(self.reference * self._pixels(blocks)[..., None])
         return np.asarray(picture.clip(0, 255), dtype=np.uint8)
 
-    def resume(self, reference: F32 | None, known: Mask, noise: F32) -> None:
-        """Go on from a stored reference ``(H, W, 3)``; outside ``known`` it is learned anew."""
+    def resume(self, reference: F32 | None, known: Mask, quick: F32, drift: F32 | None) -> None:
+        """Go on from a stored reference ``(H, W, 3)`` and the noise then; outside ``known`` the
+        reference is learned anew."""
         self.reference = reference
         self.known = known.copy()
         self._resumed = reference is not None
-        if noise.shape == self.shape:
-            self.noise = noise.copy()
+        self.noise.resume(quick, drift)
 
     def moved_at(self, blocks: tuple[slice, slice]) -> float:
         """When something last moved in a part of the picture."""
@@ -161,6 +171,14 @@ class Appearance:
         bottom = int(np.clip(round((y2 - dy) * sy), top + 1, rows))
         return slice(top, bottom), slice(left, right)
 
+    def pixels_of(self, xyxy: F32, inset: float = 0.0) -> tuple[slice, slice]:
+        """The same in pixels of the comparison."""
+        rows, columns = self.blocks_of(xyxy, inset)
+        return (
+            slice(rows.start * BLOCK, rows.stop * BLOCK),
+            slice(columns.start * BLOCK, columns.stop * BLOCK),
+        )
+
     def moved_by(self, changed: Mask) -> tuple[float, float] | None:
         """The shift in pixels of the comparison that explains most of what changed, or None."""
         assert self.reference is not None
@@ -169,7 +187,7 @@ class Appearance:
         moved = shifted(self.reference, shift)
         factor = self._light.factor(self._small, moved)
         self._light.even(self._small, moved, factor, self._even)
-        least = np.maximum(self._settings.change_levels**2, 4.0 * self.noise)
+        least = np.maximum(self._settings.change_levels**2, 4.0 * self.noise.quick)
         left = np.count_nonzero(changed & (self._energy(self._even, moved) > least))
         explained = counts_as_shift(shift, int(np.count_nonzero(changed)), int(left))
         return shift if explained else None
@@ -180,6 +198,7 @@ class Appearance:
         self.known[:] = False
         self._trusted[:] = True
         self._count[:] = 0
+        self.noise.restart()
 
     def _fill_unknown(self, small: F32) -> None:
         """After a restart: what was not stored is taken from the first frame, in the old light."""
@@ -208,15 +227,16 @@ class Appearance:
         square = cv2.resize(self._scratch, size, interpolation=cv2.INTER_AREA)
         return np.asarray(square.mean(axis=2), dtype=np.float32)
 
-    def _changed(self, dim: float) -> tuple[F32, Mask]:
+    def _excess(self, dim: float) -> tuple[F32, F32]:
+        """How far the recent picture is from the reference, and the least of it that can count."""
         assert self.reference is not None
         settings = self._settings
         # the noise that is left in the two means is no change; levels are those of the present light
-        left = 0.5 * self.noise * (1 / self._count + 1 / _MEMORY)
+        left = 0.5 * self.noise.quick * (1 / self._count + 1 / _MEMORY)
         energy = self._energy(self._recent, self.reference) / np.float32(dim**2)
         excess = np.asarray(np.maximum(energy - left, 0.0), np.float32)
         least = np.maximum(settings.change_levels**2, settings.noise_factor**2 * left)
-        return excess, np.asarray(excess > least, dtype=bool)
+        return excess, np.asarray(least, np.float32)
 
     def _pixels(self, blocks: Mask) -> Mask:
         full = cv2.resize(blocks.astype(np.uint8), self._wh, interpolation=cv2.INTER_NEAREST)

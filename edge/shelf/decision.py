@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,12 +33,16 @@ class Verdict:
 _WAIT, _SAME = Verdict("wait"), Verdict("same")
 
 
-def decide(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdict:
+def decide(
+    slot: Slot, pending: Pending, settings: SlotSettings, moved: Callable[[], bool]
+) -> Verdict:
     """What became of a slot that looks changed and is still.
 
     A product is gone when the detector twice does not find it where most of the facing looks
     different; a detection that resembles no product of the gallery does not count. It is another
-    one when the gallery says so, or when a spot of it changed by enough contrast.
+    one when the gallery says so, or when a spot of it changed by enough contrast. Pushed or turned,
+    it stays the same: the gallery gives the same SKU for a facing that looks different all over, or
+    ``moved`` (asked only where it matters) says that the same print is somewhere else.
     """
     if not slot.filled:
         return _decide_empty(slot, pending, settings)
@@ -54,9 +59,11 @@ def decide(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdict:
     before, after = slot.answer.sku_id, pending.answer.sku_id
     if before != after and before is not None and after is not None and (differs or strong):
         return Verdict("change", "replaced", similarity)
-    if strong:
-        kind: Kind = _by_size(slot, pending) if large else "replaced"
-        return Verdict("change", kind, similarity)
+    if strong and large and before == after and after is not None:
+        kind = _by_size(slot, pending)
+        return Verdict("change" if kind else "same", kind, similarity)
+    if strong and not (before == after and moved()):
+        return Verdict("change", "replaced", similarity)
     return Verdict("same", similarity=similarity)
 
 
@@ -87,12 +94,12 @@ def _phantom(pending: Pending, settings: SlotSettings) -> bool:
     )
 
 
-def _by_size(slot: Slot, pending: Pending) -> Kind:
+def _by_size(slot: Slot, pending: Pending) -> Kind | None:
     """Same SKU, other look: smaller is the next unit behind, larger one that was put before it."""
-    if pending.box is None or slot.answer.sku_id != pending.answer.sku_id:
-        return "replaced"
+    if pending.box is None:
+        return None
     boxes = np.stack([slot.xyxy, pending.box])
     before, after = (float(v) for v in geometry.area(boxes))
     if after < (1 - _RESIZED) * before:
         return "taken"
-    return "put_back" if after > (1 + _RESIZED) * before else "replaced"
+    return "put_back" if after > (1 + _RESIZED) * before else None

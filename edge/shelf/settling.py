@@ -77,12 +77,12 @@ class Settling:
 
     def settle(self, slot: Slot, pending: Pending) -> bool:
         """Decide about a changed slot if that can be done; True when its box may have changed."""
-        verdict = decide(slot, pending, self._settings)
+        verdict = decide(slot, pending, self._settings, lambda: self._visibility.only_moved(slot))
         if verdict.outcome == "wait":
             return False
         box = pending.box if pending.seen >= pending.absent else None
         since_s = self._visibility.changed_since(slot)
-        self._visibility.adopt(slot, box)
+        self._visibility.adopt(slot, box, noise=slot.filled and verdict.outcome == "same")
         slot.pending = None
         doubtful = slot.filled and not slot.counts(self._settings.present_share)
         if verdict.outcome == "change" and doubtful and verdict.empties:
@@ -94,6 +94,10 @@ class Settling:
             return True
         if slot.filled and pending.votes.total is not None:
             slot.votes = slot.votes.with_vector(pending.votes.mean(), self._settings.votes_max)
+        if slot.filled and box is not None and not alike(box, slot.xyxy):
+            # pushed aside
+            slot.xyxy = box
+            return True
         return False
 
     def age(self, slot: Slot) -> bool:

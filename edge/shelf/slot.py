@@ -69,7 +69,8 @@ class Votes:
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A change that is being looked into: what the detector and the tower said since it settled."""
+    """A change that is being looked into: what the detector and the tower said since it settled, at
+    ``since_s`` of the memory's clock."""
 
     seen: int = 0
     absent: int = 0
@@ -77,6 +78,7 @@ class Pending:
     confidence: float = 0.0
     votes: Votes = field(default_factory=Votes)
     answer: Answer = field(default_factory=Answer)
+    since_s: float = 0.0
 
     @property
     def looks(self) -> int:

@@ -101,7 +101,7 @@ class SlotBook:
         self.next_id += 1
         if changed:
             slot.filled, slot.empty_since = False, now_s
-            slot.pending = Pending(1, 0, slot.xyxy.copy(), slot.confidence)
+            slot.pending = Pending(1, 0, slot.xyxy.copy(), slot.confidence, since_s=now_s)
         else:
             # earlier passes looked there, too, and found nothing
             slot.looks = float(min(self.passes, 12))

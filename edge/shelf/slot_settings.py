@@ -18,16 +18,22 @@ class SlotSettings(BaseModel):
         compare_width_px: width at which frames are compared with the shelf as it was; details
             smaller than a few of these pixels cannot be seen to change.
         calm_s: how long a place must be still before anything about it is decided.
+        learn_s: a picture seen for the first time, or after the camera moved, is learned for so long
+            before a difference counts.
         motion_levels: difference of a frame to those before, in grey levels after the light is taken
             out, above which something moves.
         change_levels: lasting difference, in grey levels of the present light, above which a place
             looks changed.
-        noise_factor: the same as a multiple of the place's own noise; the larger of both holds.
+        noise_factor: the same as a multiple of the place's own noise and of the picture's present one
+            (of the sensor, and of compression); the largest holds.
+        noise_levels_max: lasting difference of the whole picture from how it was, in grey levels, up
+            to which it can be noise.
         new_place_share: part of a detection without a slot that must look changed before it counts
             as a product that was put there, and not as one that was missed before.
         replaced_levels: contrast, in grey levels, of the strongest changed spot of a facing from
             which it is another product although the gallery gives the same answer for both (variants
             may differ in one word).
+        replaced_noise: the same as a multiple of the noise there; the larger of both holds.
         same_similarity: cosine similarity to the slot's own earlier embeddings above which a facing
             whose SKU did not change is taken for the same product.
         absent_share: part of a facing that must look changed before a product that is no longer
@@ -37,6 +43,8 @@ class SlotSettings(BaseModel):
         phantom_confidence: confidence from which it is.
         associate_iou: overlap from which a detection and a slot are the same place.
         votes: embeddings a change is judged by, and a slot's identity rests on unless one is enough.
+        suspects_max: changed facings that are embedded in one frame; more wait for the next ones, those
+            that changed first come first.
         sure_margin: cosine margin to the next SKU from which one embedding is.
         votes_max: embeddings that are remembered; older ones fade.
         refresh_s: each unchanged slot is embedded again once in this time.
@@ -70,17 +78,21 @@ class SlotSettings(BaseModel):
 
     compare_width_px: Annotated[int, Field(ge=64, le=1920)] = 960
     calm_s: Seconds = 0.6
+    learn_s: Annotated[float, Field(ge=0.0, le=3600.0)] = 2.0
     motion_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
     change_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 5.5
     noise_factor: Annotated[float, Field(gt=0.0)] = 2.5
+    noise_levels_max: Annotated[float, Field(ge=0.0, le=255.0)] = 8.0
     new_place_share: Share = 0.25
     replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
+    replaced_noise: Annotated[float, Field(ge=0.0)] = 4.0
     same_similarity: Similarity = 0.95
     absent_share: Share = 0.4
     phantom_similarity: Similarity = 0.45
     phantom_confidence: Share = 0.65
     associate_iou: Share = 0.5
     votes: Annotated[int, Field(ge=1, le=50)] = 3
+    suspects_max: Annotated[int, Field(ge=1, le=10000)] = 8
     sure_margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.1
     votes_max: Annotated[int, Field(ge=1, le=1000)] = 10
     refresh_s: Seconds = 1800.0

@@ -45,7 +45,8 @@ def pack_state(memory: ShelfMemory) -> bytes:
         record["size_wh"] = view.appearance.size_wh
         kept = view.shelved & view.appearance.known
         arrays["known"] = kept
-        arrays["noise"] = view.appearance.noise.astype(np.float16)
+        arrays["noise"] = view.appearance.noise.quick.astype(np.float16)
+        arrays["drift"] = view.appearance.noise.drift.astype(np.float16)
         arrays["reference"] = _encode(view.appearance.reference_of(kept))
     arrays["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
     file = io.BytesIO()
@@ -91,7 +92,9 @@ def _fill(memory: ShelfMemory, record: dict[str, Any], arrays: dict[str, np.ndar
         # compared at another width now: the slots stay, their looks are learned again
         known = np.zeros(view.appearance.shape, bool)
         reference = None
-    view.appearance.resume(reference, known, arrays["noise"].astype(np.float32))
+    # written by earlier versions without it
+    drift = arrays["drift"].astype(np.float32) if "drift" in arrays else None
+    view.appearance.resume(reference, known, arrays["noise"].astype(np.float32), drift)
     view.index(memory.book)
     memory.view = view
 

@@ -45,7 +45,10 @@ class Plan:
 
 
 class ShelfMemory:
-    """Slots of one camera, their products over time, and what is being looked into."""
+    """Slots of one camera, their products over time, and what is being looked into.
+
+    ``postponed`` counts suspects that waited for another frame, as only a few are embedded in each.
+    """
 
     def __init__(self, camera_id: str, settings: SlotSettings | None = None) -> None:
         self.camera_id = camera_id
@@ -54,6 +57,7 @@ class ShelfMemory:
         self.log = EventLog(camera_id)
         self.view: Visibility | None = None
         self.now_s = 0.0
+        self.postponed = 0
         self._at: datetime | None = None
         self._detected_s = -math.inf
         self._outside_looks = 0
@@ -187,23 +191,32 @@ class ShelfMemory:
         return since >= self.settings.detect_s and view.calm
 
     def _requests(self) -> Plan:
-        checks = [
-            (slot, box)
-            for slot in self.book
-            if slot.pending is not None and (box := slot.check_box()) is not None
-        ]
         known = [s for s in self.facings() if s.pending is None and s.watched]
         new = [s for s in known if not s.votes.count]
         due = [s for s in known if s.votes.count and self._due(s)]
         due.sort(key=lambda s: s.embedded_at)
         limit = math.ceil(self.settings.refresh_share * len(self.book))
         confirm = [(s, s.xyxy) for s in new + due[: max(0, limit - len(new))]]
+        checks = self._suspects()
         rows = checks + confirm
         return Plan(
             np.array([box for _, box in rows], np.float32).reshape(-1, 4),
             tuple(slot.slot_id for slot, _ in rows),
             (True,) * len(checks) + (False,) * len(confirm),
         )
+
+    def _suspects(self) -> list[tuple[Slot, F32]]:
+        """The changes to be looked into in this frame, those that have waited longest first."""
+        votes, most = self.settings.votes, self.settings.suspects_max
+        checks = [
+            (pending.since_s, slot.slot_id, slot, box)
+            for slot in self.book
+            if (pending := slot.pending) is not None and pending.votes.count < votes
+            if (box := slot.check_box()) is not None
+        ]
+        checks.sort(key=lambda check: check[:2])
+        self.postponed += max(0, len(checks) - most)
+        return [(slot, box) for _, _, slot, box in checks[:most]]
 
     def _to_find(self, slot: Slot) -> bool:
         """Whether the detector must say if something stands in a slot that looks changed."""

@@ -7,6 +7,7 @@ import numpy as np
 from edge.shelf.appearance import Appearance, Look, Mask
 from edge.shelf.block_shares import Blocks, BlockShares
 from edge.shelf.evidence import Evidence, grown, measure
+from edge.shelf.motion import explained_by_motion
 from edge.shelf.occlusion import Occlusion, Regions
 from edge.shelf.slot import Pending, Slot
 from edge.shelf.slot_book import SlotBook
@@ -14,6 +15,7 @@ from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
 
 _REACH = 0.3  # of a box beyond its edges, where a change that is in no slot belongs to it
+_AROUND = 0.1  # of a box beyond its edges, into which a product may have been pushed
 
 
 class Visibility:
@@ -31,6 +33,7 @@ class Visibility:
         self.shelved: Mask = np.zeros(self.appearance.shape, bool)
         nothing = np.zeros(self.appearance.shape, bool)
         self._regions = Regions(nothing, nothing, nothing)
+        self._look: Look | None = None
         self._evidence: Evidence | None = None
         self._measured: tuple[Blocks, ...] = ()
         self._rows: dict[int, int] = {}
@@ -65,13 +68,13 @@ class Visibility:
     def observe(self, image: U8, book: SlotBook, now_s: float, elapsed_s: float) -> None:
         """Compare a frame, and mark each slot of the ``book`` as indexed."""
         self._started = bool(self.appearance.known.any())
-        look = self.appearance.observe(image, now_s)
+        self._look = look = self.appearance.observe(image, now_s, elapsed_s)
         self.light = look.light
         self._follow(look, now_s, elapsed_s)
         self._regions = self._occlusion.sort(
             look.changed, look.still, self.shelved, self._shares.median_size(), elapsed_s
         )
-        evidence = measure(self._regions.open, look.energy, self._shares.blocks)
+        evidence = measure(self._regions.open, self._discounted(look), self._shares.blocks)
         self._evidence, self._measured = evidence, self._shares.blocks
         self._rows = {slot_id: row for row, slot_id in enumerate(book.slots)}
         covered = self._shares.of(self._regions.occluded)
@@ -87,7 +90,7 @@ class Visibility:
                 slot.pending = None
                 slot.same_at = now_s
             elif slot.pending is None:
-                slot.pending = Pending()
+                slot.pending = Pending(since_s=now_s)
 
     def follow_shift(self, book: SlotBook) -> tuple[float, float] | None:
         """Once the camera has moved and stands still: the slots move with the picture.
@@ -112,19 +115,25 @@ class Visibility:
         self.index(book)
         return dx, dy
 
+    def _discounted(self, look: Look) -> F32:
+        """The contrast of each block, less where the picture is so noisy that it says less."""
+        settings = self._settings
+        loud = (settings.replaced_noise / settings.replaced_levels) ** 2
+        return np.asarray(look.energy / np.maximum(1.0, loud * look.noise), np.float32)
+
     def _follow(self, look: Look, now_s: float, elapsed_s: float) -> None:
         """Look for a shift of the whole picture, and for a view that is another altogether."""
         known = max(int(np.count_nonzero(self.appearance.known)), 1)
-        share = np.count_nonzero(look.changed) / known
+        share = np.count_nonzero(look.differs) / known
         self._another_s = self._another_s + elapsed_s if self._is_another(look, share) else 0.0
         due = now_s - self._checked_s >= self._settings.calm_s - 1e-6
         if share < self._settings.nudge_share:
             self._suspected = None
         elif due:
             self._checked_s = now_s
-            shift = self.appearance.moved_by(look.changed)
+            shift = self.appearance.moved_by(look.differs)
             before, self._suspected = self._suspected, shift
-            calm = look.still[look.changed].mean() > 0.9
+            calm = look.still[look.differs].mean() > 0.9
             if shift is not None and before is not None and calm:
                 same = np.hypot(shift[0] - before[0], shift[1] - before[1]) < 0.5
                 self._confirmed = shift if same else None
@@ -137,6 +146,14 @@ class Visibility:
         """When, on the memory's clock, a changed slot took its present look."""
         moved = self.appearance.moved_at(self.appearance.blocks_of(slot.xyxy))
         return max(moved, slot.same_at)
+
+    def only_moved(self, slot: Slot) -> bool:
+        """Whether a slot shows the print that it showed before, pushed or turned a little."""
+        appearance = self.appearance
+        assert appearance.reference is not None
+        rows, columns = appearance.pixels_of(slot.xyxy, -_AROUND)
+        before, after = (p[rows, columns] for p in (appearance.reference, appearance.recent))
+        return explained_by_motion(before, after, 2 * self._settings.replaced_levels)
 
     def place(self, xyxy: F32) -> str:
         """A box without slot: ``changed`` since before, the ``same`` as before, or ``busy``."""
@@ -155,9 +172,10 @@ class Visibility:
         """What changed outside all slots becomes part of the scene."""
         self.appearance.adopt(self._regions.open & ~self.shelved)
 
-    def adopt(self, slot: Slot, box: F32 | None = None) -> None:
+    def adopt(self, slot: Slot, box: F32 | None = None, *, noise: bool = False) -> None:
         """The present look of a slot, of a new box of it, and of all that changed with it, becomes
-        the reference."""
+        the reference; with ``noise``, the difference so far is what to expect there."""
+        assert self._look is not None
         mask = np.zeros(self.appearance.shape, bool)
         row = self._rows.get(slot.slot_id)
         if self._evidence is not None and row is not None:
@@ -167,4 +185,7 @@ class Visibility:
             # what the box leaves out of its product, too
             around = self.appearance.blocks_of(xyxy, -_REACH)
             mask[around] |= (self._regions.open & ~self.shelved)[around]
-        self.appearance.adopt(mask & ~self._regions.unsettled)
+        mask &= ~self._regions.unsettled
+        if noise:
+            self.appearance.noise.accept(self._look.energy, mask & self._look.changed)
+        self.appearance.adopt(mask)
