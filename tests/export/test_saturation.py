@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime.quantization")
 
+from edge.vision.session import OrtSession, SessionOptions  # noqa: E402
+from export.quantise import StaticOptions, quantise_dynamic, quantise_static  # noqa: E402
 from export.saturation import MAX_PAIR, pair_overrides, pair_scales  # noqa: E402
 
 I64 = NDArray[np.int64]
@@ -36,6 +40,9 @@ def test_no_sum_of_products_saturates(seed: int, tail: float, shift: int) -> Non
     rng = np.random.default_rng(seed)
     sizes = np.abs(rng.standard_normal((31, 5))) ** tail
     weight = (sizes * rng.choice([-1, 1], (31, 5)) * 10.0 ** rng.uniform(-6, 2)).astype(np.float32)
+    largest = np.abs(weight).max(axis=0)
+    scales = pair_scales(weight, axis=1)
+    assert (scales <= np.maximum(largest / 63.4, scales.max() / 4000)).all()  # seven bits at least
     for column in quantised(weight, axis=1).T:
         loud = np.where(rng.random(31) < 0.8, 255, 0)
         column, loud = column[shift:], loud[shift:]
@@ -105,3 +112,39 @@ def test_only_what_is_quantised_gets_scales() -> None:
     }
     assert set(pair_overrides(graph, ops=("Conv",), exclude=())) == {"first", "kernel"}
     assert MAX_PAIR * 255 < 2**15
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_a_product_is_quantised_with_these_scales_either_way(
+    tmp_path: Path, transposed: int, mode: str
+) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    weight, bias = rng.standard_normal((64, 48)).astype(np.float32), np.ones(48, np.float32)
+    stored = np.ascontiguousarray(weight.T) if transposed else weight
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="gemm", transB=transposed)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 48])],
+        [numpy_helper.from_array(stored, "w"), numpy_helper.from_array(bias, "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file, out = tmp_path / "m.onnx", tmp_path / "q.onnx"
+    onnx.save(model, str(file))
+    inputs = rng.standard_normal((16, 64)).astype(np.float32)
+    if mode == "static":
+        quantise_static(file, out, inputs, StaticOptions(), batch=16)
+    else:
+        quantise_dynamic(file, out)
+    (small,) = (
+        numpy_helper.to_array(t).astype(int)
+        for t in onnx.load(str(out)).graph.initializer
+        if t.data_type == TensorProto.INT8 and len(t.dims) == 2
+    )
+    np.testing.assert_array_equal(small if len(small) == 64 else small.T, quantised(weight, 1))
+    exact = inputs @ weight + bias
+    answer = OrtSession(out, "cpu", SessionOptions(threads=1)).run(inputs)[0]
+    assert np.abs(answer - exact).max() < 0.02 * np.abs(exact).max()
