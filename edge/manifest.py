@@ -151,7 +151,7 @@ class AnswerPoint(_Model):
     An answer is given at a probability of at least ``accept`` and a similarity of at least
     ``min_similarity``; with ``accept`` None never, because ``target`` could not be certified.
     ``answers`` are those at this level or deeper, ``right`` the ones whose category is right at this
-    level, and ``precision_low`` the lower end of their one-sided 95% Clopper-Pearson interval.
+    level, and ``precision_low`` the lower end of their one-sided 95% interval for other SKUs.
     """
 
     model: ProbabilityModel
@@ -167,10 +167,13 @@ class Calibration(_Model):
     """The answers of one tower at one precision, calibrated: the SKU, and each category level.
 
     ``levels`` is from the coarsest on; deeper levels than these are told only with their SKU.
+    ``category_ridge`` is the penalty of the linear classifier that tells categories; without one, the
+    category is that of the best SKU.
     """
 
     sku: AnswerPoint
     levels: tuple[AnswerPoint, ...] = ()
+    category_ridge: Annotated[float, Field(gt=0.0)] | None = None
 
 
 class OperatingPoint(_Model):

@@ -14,7 +14,8 @@ from edge.errors import ConfigError
 from edge.gallery.catalogue import read_catalogue
 from edge.gallery.views import enrolment_views
 from edge.manifest import OperatingPoint, Precision, Preprocessing
-from export.answers import Labelled, depth_of, draw
+from export.answering import best_answers
+from export.answers import Labelled, depth_of, draw_in_turn
 from export.answers import Path as CategoryPath
 from export.calibration import calibrate
 from export.calibration_record import CalibrationRecord, refuse_shared_skus
@@ -22,7 +23,7 @@ from export.datasets import Dataset, Sample, merge
 from export.embedding import Embed, embed_samples, normalised, onnx_embed, whole
 from export.images import read_rgb
 from export.leaks import file_digest, find_leaks, refuse_leaks
-from export.open_set import OpenSetOptions, best_views
+from export.open_set import OpenSetOptions
 from export.tasks import open_dataset
 
 
@@ -45,7 +46,7 @@ class CalibrationRequest:
     target: float = 0.99
     level_target: float = 0.95
     unknown_share: float = 1 / 3
-    draws: int = 5
+    draws: int = 9
     views: int | None = None
     references: int = 5
     precisions: tuple[Precision, ...] = ()
@@ -74,7 +75,7 @@ def run_calibration(
     if len(skus) < 4:
         raise ConfigError(f"calibration needs 4 SKUs or more, got {len(skus)}")
     rng = np.random.default_rng(request.seed)
-    unknown = [draw(skus, options.unknown_share, rng) for _ in range(options.draws)]
+    unknown = draw_in_turn(skus, options.unknown_share, options.draws, rng)
     settings = _settings(request, options, gallery, queries)
     points: dict[Precision, OperatingPoint] = {}
     reports: dict[Precision, dict[str, Any]] = {}
@@ -87,10 +88,11 @@ def run_calibration(
             frozenset(skus)
         )
         tasks = [(enrolled.of(frozenset(skus) - left_out), asked) for left_out in unknown]
-        views, answers = best_views(tasks, options, depth_of(enrolled))
+        found = best_answers(tasks, options.views, depth_of(enrolled))
         done = calibrate(
-            answers, views=views, target=request.target, level_target=request.level_target,
-            measured=_measured(settings, precision),
+            found.draws, views=found.views, target=request.target,
+            level_target=request.level_target, measured=_measured(settings, precision),
+            ridge=found.ridge,
         )  # fmt: skip
         points[precision], reports[precision] = done.point, done.report
     record = CalibrationRecord(

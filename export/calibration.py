@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.gallery.decision import UNKNOWN, deepest, probabilities
+from edge.gallery.decision import may_answer, probabilities
 from edge.manifest import AnswerPoint, Calibration, OperatingPoint, ProbabilityModel
 from edge.types import F32, I64
 from export.answers import Answers, Flags, join
-from export.intervals import CONFIDENCE, answers_needed, certify
-from export.metrics import bootstrap_ci95
-from export.probability import (
-    expected_calibration_error,
-    fit_probability,
-    held_out_probability,
-    reliability,
-)
+from export.calibration_report import report
+from export.clustered import Pool, design_effect, lower_by_sku, lowest_threshold
+from export.intervals import CONFIDENCE, answers_needed
+from export.probability import fit_probability
 
-LADDER = (0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7)
+LADDER = (0.995, 0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.9, 0.88, 0.85, 0.8, 0.7)
 """Targets tried from the highest on where the highest that can be certified is asked for."""
+
+EVEN_ODDS = 0.5
+"""Confidence at which category paths reach their target: more likely than not, for other SKUs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,30 +34,41 @@ class Calibrated:
 
 
 def calibrate(
-    draws: Sequence[Answers], *, views: int, target: float, level_target: float, measured: str
+    draws: Sequence[Answers],
+    *,
+    views: int,
+    target: float,
+    level_target: float,
+    measured: str,
+    ridge: float | None = None,
 ) -> Calibrated:
-    """The operating point from several draws of who is unknown, over the same SKUs.
+    """The operating point from several draws of who is unknown, over the same queries.
 
-    Probabilities are fitted to all draws together. A threshold is the lowest whose precision is at
-    least the target with 95% confidence (Clopper-Pearson, one-sided) in *every* draw. SKUs come
-    first, then each level from the finest on: the target holds for all answers at this level or
-    deeper, and those at this level alone are right in at least that share. A level that cannot be
-    certified is never answered.
+    Probabilities are fitted to all draws together. For SKUs, the threshold is the lowest whose precision
+    is at least the target for other SKUs, with 95% confidence (see ``clustered``). Categories of all
+    levels share one model and one threshold, for each level alone has too few answers: the lowest
+    probability from which on whole category paths, those of the SKUs accepted included, are more likely
+    than not right in a share of ``level_target`` for other SKUs. What each level makes of it, and its
+    lower limit, stands in its point. Without such a threshold no category is ever answered.
 
     Raises:
         ConfigError: when the SKU target cannot be certified; says how many answers it takes.
     """
-    depth = draws[0].depth
-    models = _fit(draws)
-    chances = [_chances(models, answers) for answers in draws]
-    taken = [np.zeros(len(answers.score), np.bool_) for answers in draws]
-    sku = _point(models[depth], draws, chances, taken, depth, target)
+    pooled = join(draws)
+    depth = pooled.depth
+    models = _fit(pooled)
+    chances = _chances(models, pooled)
+    number = np.unique(np.array(pooled.labels, np.str_), return_inverse=True)[1].astype(np.int64)
+    pool = _Pooled(pooled, chances, number, len(draws))
+    sku = _sku(models[depth], pool, target)
     if sku.accept is None:
-        raise ConfigError(refusal(draws, chances, target))
+        raise ConfigError(refusal(draws, target))
+    accepted = _given(sku, pool, depth)
+    floor = _whole_paths(pool, accepted, level_target) if depth else None
     levels: list[AnswerPoint] = []
-    for level in reversed(range(depth)):
-        levels.insert(0, _point(models[level], draws, chances, taken, level, level_target))
-    calibration = Calibration(sku=sku, levels=tuple(levels))
+    for level in range(depth):
+        levels.append(_level(models[level], pool, accepted, level, floor, level_target))
+    calibration = Calibration(sku=sku, levels=tuple(levels), category_ridge=ridge)
     point = OperatingPoint(
         similarity=sku.min_similarity,
         margin=0.0,
@@ -66,28 +76,23 @@ def calibrate(
         calibration=calibration,
         measured=measured,
     )
-    return Calibrated(point, _report(calibration, draws))
+    return Calibrated(point, report(calibration, draws))
 
 
 def highest_target(draws: Sequence[Answers], ladder: Sequence[float] = LADDER) -> float | None:
     """The highest target of the ladder that ``calibrate`` can certify for SKUs."""
-    models = _fit(draws)
-    chances = [_chances(models, answers) for answers in draws]
-    depth = draws[0].depth
+    pooled = join(draws)
+    chance = _chances(_fit(pooled), pooled)[:, -1].astype(np.float64)
+    usable = pooled.margins[:, -1] > 0
+    labels = [label for label, keep in zip(pooled.labels, usable, strict=True) if keep]
+    pool = Pool.of(chance[usable], pooled.right[usable, -1], labels, len(draws))
     for target in sorted(ladder, reverse=True):
-        free = [np.zeros(len(answers.score), np.bool_) for answers in draws]
-        if _point(models[depth], draws, chances, free, depth, target).accept is not None:
+        if lowest_threshold(pool, target) is not None:
             return target
     return None
 
 
-def decide(calibration: Calibration, answers: Answers) -> tuple[I64, F32]:
-    """The level answered ``(Q,)``, L for the SKU and -1 for unknown, and probabilities by level."""
-    each = probabilities(calibration, answers.score, answers.margins)
-    return deepest(calibration, answers.score, answers.margins, each), each
-
-
-def refusal(draws: Sequence[Answers], chances: Sequence[F32], target: float) -> str:
+def refusal(draws: Sequence[Answers], target: float) -> str:
     """Why a target cannot be certified, and what it takes."""
     needed = answers_needed(target)
     most = min(int(np.count_nonzero(answers.margins[:, -1] > 0)) for answers in draws)
@@ -97,23 +102,26 @@ def refusal(draws: Sequence[Answers], chances: Sequence[F32], target: float) -> 
     )
     if most < needed:
         return f"{start}; these pictures give {most} answers in all"
-    runs = [_right_in_a_row(c[:, -1], a.right[:, -1]) for c, a in zip(chances, draws, strict=True)]
+    skus = len(set(draws[0].labels))
     best = highest_target(draws)
     known = f"; {best:.1%} can be certified" if best is not None else ""
-    return f"{start}; the {min(runs)} most probable ones are right, then one is wrong{known}"
+    return (
+        f"{start}, and more where those of one SKU err together; {most} answers about {skus} SKUs do"
+        f" not suffice{known}"
+    )
 
 
-def _right_in_a_row(chance: F32, right: Flags) -> int:
-    wrong = np.flatnonzero(~right[np.argsort(-chance, kind="stable")])
-    return int(wrong[0]) if len(wrong) else len(right)
-
-
-def _fit(draws: Sequence[Answers]) -> list[ProbabilityModel]:
-    every = join(draws)
-    return [
-        fit_probability(every.score, every.margins[:, level], every.right[:, level])
-        for level in range(every.depth + 1)
-    ]
+def _fit(every: Answers) -> list[ProbabilityModel]:
+    """One model for all category levels, fitted to the answers of all, and that of the SKU last."""
+    own = fit_probability(every.score, every.margins[:, -1], every.right[:, -1])
+    if not every.depth:
+        return [own]
+    shared = fit_probability(
+        np.repeat(every.score, every.depth),
+        every.margins[:, :-1].reshape(-1),
+        every.right[:, :-1].reshape(-1),
+    )
+    return [shared] * every.depth + [own]
 
 
 def _chances(models: Sequence[ProbabilityModel], answers: Answers) -> F32:
@@ -121,43 +129,40 @@ def _chances(models: Sequence[ProbabilityModel], answers: Answers) -> F32:
     counts = {"answers": 0, "right": 0, "precision_low": 0.0}
     points = [AnswerPoint.model_validate({"model": m, **unused, **counts}) for m in models]
     calibration = Calibration(sku=points[-1], levels=tuple(points[:-1]))
-    return probabilities(calibration, answers.score, answers.margins)
+    return probabilities(calibration, answers.score, answers.margins, answers.agree)
 
 
-def _point(
-    model: ProbabilityModel,
-    draws: Sequence[Answers],
-    chances: Sequence[F32],
-    taken: list[Flags],
-    level: int,
-    target: float,
-) -> AnswerPoint:
-    """The threshold of one level; the answers that it takes are marked in ``taken``."""
-    pools = [answers.margins[:, level] > 0 for answers in draws]
-    free = [pool & ~took for pool, took in zip(pools, taken, strict=True)]
-    found = certify(
-        [chance[own, level].astype(np.float64) for chance, own in zip(chances, free, strict=True)],
-        [answers.right[own, level] for answers, own in zip(draws, free, strict=True)],
-        target,
-        given=[
-            answers.right[pool & took, level]
-            for answers, pool, took in zip(draws, pools, taken, strict=True)
-        ],
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pooled:
+    """Answers of all draws with the probability of each level, and the number of the SKU asked for."""
+
+    answers: Answers
+    chances: F32
+    sku: I64
+    draws: int
+
+    def pool(self, keep: Flags, level: int, told: Flags) -> Pool:
+        score = self.chances[keep, level].astype(np.float64)
+        return Pool(score, told[keep], self.sku[keep], self.draws)
+
+
+def _given(point: AnswerPoint, pool: _Pooled, level: int) -> Flags:
+    """Which answers a point would give at its level, whatever is given deeper."""
+    answers = pool.answers
+    return may_answer(point, answers.score, answers.margins[:, level], pool.chances[:, level])
+
+
+def _sku(model: ProbabilityModel, pool: _Pooled, target: float) -> AnswerPoint:
+    answers = pool.answers
+    usable = answers.margins[:, -1] > 0
+    found = lowest_threshold(pool.pool(usable, answers.depth, answers.right[:, -1]), target)
     if found is None:
-        return AnswerPoint(
-            model=model, accept=None, min_similarity=-1.0, target=target,
-            answers=0, right=0, precision_low=0.0,
-        )  # fmt: skip
-    lowest = 1.0
-    for place, (chance, answers, own) in enumerate(zip(chances, draws, free, strict=True)):
-        given = own & (chance[:, level] >= np.float32(found.threshold))
-        lowest = min(lowest, float(answers.score[given].min()))
-        taken[place] = taken[place] | given
+        return _never(model, target)
+    given = usable & (pool.chances[:, -1] >= np.float32(found.threshold))
     return AnswerPoint(
         model=model,
         accept=found.threshold,
-        min_similarity=lowest,
+        min_similarity=float(answers.score[given].min()),
         target=target,
         answers=found.answers,
         right=found.right,
@@ -165,48 +170,52 @@ def _point(
     )
 
 
-def _report(calibration: Calibration, draws: Sequence[Answers]) -> dict[str, Any]:
-    every = join(draws)
-    level, _ = decide(calibration, every)
-    names = [f"level{n}" for n in range(1, every.depth + 1)] + ["sku"]
-    shares = {name: round(float(np.mean(level == number)), 4) for number, name in enumerate(names)}
-    rows = []
-    for number, name in enumerate(names):
-        usable = np.isfinite(every.margins[:, number])
-        score, margin = every.score[usable], every.margins[usable, number]
-        right = every.right[usable, number]
-        labels = [label for label, keep in zip(every.labels, usable, strict=True) if keep]
-        chance = held_out_probability(score, margin, right, labels)
-        bins = [
-            [row.count, round(row.probability, 4), round(row.right, 4)]
-            for row in reliability(chance, right)
-        ]
-        ece = round(expected_calibration_error(chance, right), 4) if len(chance) else None
-        given = level[usable] >= number
-        spread = _by_sku(right[given], [x for x, told in zip(labels, given, strict=True) if told])
-        rows.append(
-            {
-                "level": name,
-                "ece": ece,
-                "precision_ci95_resampling_skus": spread,
-                "count_probability_right": bins,
-            }
-        )
-    return {
-        "draws": len(draws),
-        "queries": len(draws[0].labels),
-        "known": [int(np.count_nonzero(answers.known)) for answers in draws],
-        "coverage": {**shares, "unknown": round(float(np.mean(level == UNKNOWN)), 4)},
-        "reliability": rows,
-    }
+def _whole_paths(pool: _Pooled, accepted: Flags, target: float) -> float | None:
+    """The lowest probability from which on whole paths are right in a share of ``target``."""
+    answers = pool.answers
+    length = np.isfinite(answers.margins[:, :-1]).sum(axis=1)
+    at = np.maximum(length - 1, 0)[:, None]
+    margin = np.take_along_axis(answers.margins, at, axis=1)[:, 0]
+    score = np.take_along_axis(pool.chances, at, axis=1)[:, 0].astype(np.float64)
+    free = ~accepted & (length > 0) & (margin > 0)
+    found = lowest_threshold(
+        Pool(score[free], answers.whole[free, 0], pool.sku[free], pool.draws),
+        target,
+        given=Pool(score[accepted], answers.whole[accepted, 1], pool.sku[accepted], pool.draws),
+        confidence=EVEN_ODDS,
+    )
+    return None if found is None else found.threshold
 
 
-def _by_sku(right: Flags, labels: Sequence[str]) -> list[float] | None:
-    """The 95% interval of a precision when whole SKUs are drawn anew: what other SKUs may bring.
+def _level(
+    model: ProbabilityModel,
+    pool: _Pooled,
+    accepted: Flags,
+    level: int,
+    accept: float | None,
+    target: float,
+) -> AnswerPoint:
+    """What a level answers at the threshold of all levels, SKUs accepted included."""
+    if accept is None:
+        return _never(model, target)
+    answers = pool.answers
+    score = pool.chances[:, level]
+    own = ~accepted & (answers.margins[:, level] > 0) & (score >= np.float32(accept))
+    told = np.where(accepted, answers.nearest[:, level], answers.right[:, level])
+    given = pool.pool(own | (accepted & np.isfinite(answers.margins[:, level])), level, told)
+    return AnswerPoint(
+        model=model,
+        accept=accept,
+        min_similarity=float(answers.score[own].min()) if own.any() else -1.0,
+        target=target,
+        answers=round(len(given.right) / pool.draws),
+        right=round(int(np.count_nonzero(given.right)) / pool.draws),
+        precision_low=lower_by_sku(given, design_effect(given)),
+    )
 
-    The certificate counts pictures; those of one SKU err together, so that this is wider.
-    """
-    if not len(right):
-        return None
-    low, high = bootstrap_ci95(right, labels)
-    return [round(low, 4), round(high, 4)]
+
+def _never(model: ProbabilityModel, target: float) -> AnswerPoint:
+    return AnswerPoint(
+        model=model, accept=None, min_similarity=-1.0, target=target,
+        answers=0, right=0, precision_low=0.0,
+    )  # fmt: skip

@@ -31,9 +31,9 @@ def calibrate(
     skus: Annotated[Path | None, typer.Option(help="skus.csv with the categories.")] = None,
     category: Annotated[str | None, typer.Option(help="Only this first-level category.")] = None,
     target: Annotated[float, typer.Option(help="Precision to certify for SKUs.")] = 0.99,
-    level_target: Annotated[float, typer.Option(help="The same for category levels.")] = 0.95,
+    level_target: Annotated[float, typer.Option(help="Precision expected of categories.")] = 0.95,
     unknown_share: Annotated[float, typer.Option(help="Share of the SKUs not enrolled.")] = 1 / 3,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of who is unknown.")] = 5,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of who is unknown.")] = 9,
     views: Annotated[
         int | None, typer.Option(min=1, max=16, help="References that speak for a SKU; measured.")
     ] = None,

@@ -95,7 +95,7 @@ def evaluate(
     target: Annotated[
         float | None, typer.Option(help="open-set: precision; the highest certifiable otherwise.")
     ] = None,
-    level_target: Annotated[float, typer.Option(help="open-set: precision of categories.")] = 0.95,
+    level_target: Annotated[float, typer.Option(help="open-set: expected of categories.")] = 0.95,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look queries up in a gallery by cosine nearest neighbour and count what is right."""

@@ -1,17 +1,14 @@
-"""Exact binomial intervals (Clopper and Pearson, 1934), and the lowest threshold they certify."""
+"""Exact binomial intervals (Clopper and Pearson, 1934)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 F64 = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 def lower_limit(right: int, answers: int, confidence: float = CONFIDENCE) -> float:
@@ -42,59 +39,6 @@ def answers_needed(target: float, errors: int = 0, confidence: float = CONFIDENC
     while lower_limit(few - errors, few, confidence) < target:
         few += 1
     return few
-
-
-@dataclass(frozen=True, slots=True)
-class Certified:
-    """A threshold, and the answers that it gives in the set where they certify least."""
-
-    threshold: float
-    answers: int
-    right: int
-    low: float
-
-
-def certify(
-    scores: Sequence[F64],
-    rights: Sequence[Flags],
-    target: float,
-    *,
-    given: Sequence[Flags] | None = None,
-    confidence: float = CONFIDENCE,
-) -> Certified | None:
-    """The lowest threshold whose precision is at least ``target`` with ``confidence`` in every set.
-
-    Each set has ``score (N,)``, which ranks its answers, ``right (N,)``, and where wanted
-    ``given (M,)``: whether answers that were given before are right. These count as well, but the
-    answers at and above the threshold must by themselves be right in a share of ``target``. Answers of
-    equal score stand or fall together. None where no threshold holds.
-    """
-    candidates = np.unique(np.concatenate(scores))
-    usable = np.ones(len(candidates), np.bool_)
-    counts = []
-    for place, (score, right) in enumerate(zip(scores, rights, strict=True)):
-        order = np.argsort(score, kind="stable")
-        hits = np.append(np.cumsum(right[order][::-1])[::-1], 0)
-        start = np.searchsorted(score[order], candidates)
-        own, own_right = len(score) - start, hits[start]
-        before = given[place] if given is not None else np.zeros(0, np.bool_)
-        answers, correct = own + len(before), own_right + int(np.count_nonzero(before))
-        # cheap and necessary: a share lies above its lower limit
-        usable &= (own > 0) & (own_right >= target * own) & (correct >= target * answers)
-        counts.append((answers, correct))
-    known: dict[tuple[int, int], float] = {}
-    for at in np.flatnonzero(usable).tolist():
-        pairs = [(int(correct[at]), int(answers[at])) for answers, correct in counts]
-        for pair in pairs:
-            if pair not in known:
-                known[pair] = lower_limit(*pair, confidence)
-            if known[pair] < target:
-                break
-        else:
-            right_count, count = min(pairs, key=lambda pair: known[pair])
-            low = known[right_count, count]
-            return Certified(float(candidates[at]), count, right_count, low)
-    return None
 
 
 def _most_errors(errors: int, answers: int, tail: float) -> float:

@@ -1,13 +1,13 @@
 """The `open-set` protocol: some SKUs are not enrolled, and the decision must not be fooled by them.
 
 Each seeded split halves the SKUs. One half calibrates the decision, the other is asked; a share of the
-SKUs of each is left out of the gallery. The gallery that is asked holds the enrolled SKUs of both
-halves, the one that calibrates only those of its own: what is asked was not seen in calibration.
+SKUs of each is left out of the gallery. Calibration asks for the pictures of its own half only, in a
+gallery of the size of the one that is judged: what is enrolled of the other half is there for its
+pictures to be taken for. No picture that is asked, and none of a SKU that is left out, is seen before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,12 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.gallery.decision import UNKNOWN
 from edge.manifest import Calibration, OperatingPoint
-from export.answers import Answers, Flags, Labelled, answer, depth_of, draw
-from export.calibration import calibrate, decide, highest_target
+from export.answering import Found, best_answers
+from export.answers import Answers, Flags, Labelled, answer, depth_of, draw, draw_in_turn
+from export.calibration import calibrate, highest_target
+from export.calibration_report import decide
 from export.intervals import interval
 from export.probability import expected_calibration_error
-
-VIEWS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class OpenSetOptions:
     target: float | None = None
     level_target: float = 0.95
     views: int | None = None
-    draws: int = 5
+    draws: int = 9
 
     def __post_init__(self) -> None:
         if not 0 < self.unknown_share < 1:
@@ -59,7 +59,7 @@ class Outcome:
         accepted, right = level == sku, answers.right[:, sku]
         known = answers.known
         deepest_true = self._at_leaf()
-        full = deepest_true & self._leaf_right()
+        full = np.where(accepted, answers.whole[:, 1], answers.whole[:, 0])
         answered = level != UNKNOWN
         told = np.take_along_axis(answers.right, np.maximum(level, 0)[:, None], axis=1)[:, 0]
         return {
@@ -83,6 +83,7 @@ class Outcome:
             "answered_right": _share(told, answered),
             "class_or_deeper": _share(deepest_true, np.ones_like(deepest_true)),
             "class_or_deeper_right": _share(full, deepest_true),
+            "class_or_deeper_exact": _share(told, deepest_true),
             "ece_sku": round(expected_calibration_error(self.chance[:, sku], right), 4),
         }
 
@@ -90,19 +91,12 @@ class Outcome:
         return np.asarray(np.isfinite(self.answers.margins[:, :-1]).sum(axis=1), np.int64)
 
     def _at_leaf(self) -> Flags:
-        """Answered with the SKU, or with the whole path of the best one."""
+        """Answered with the SKU, or with a whole path."""
         length = self._path_length()
         return np.asarray((self.level == self.answers.depth) | (self.level >= length - 1))
 
-    def _leaf_right(self) -> Flags:
-        """Whether the best SKU's whole path is the true one."""
-        length = self._path_length()
-        at = np.maximum(length - 1, 0)[:, None]
-        same = np.take_along_axis(self.answers.right, at, axis=1)[:, 0]
-        return np.asarray(same & (length == np.array(self.depth_of_truth)))
-
     def _nearest(self) -> dict[str, float | None]:
-        """Of known queries with a path that deep: is the nearest SKU right at this level?"""
+        """Of known queries with a path that deep: is what is found right at this level?"""
         answers, length = self.answers, np.array(self.depth_of_truth)
         out = {
             _name(number, answers.depth): _share(
@@ -129,6 +123,7 @@ class Split:
             sku = self.point.calibration.sku
             row |= {
                 "views": self.point.views,
+                "category_ridge": self.point.calibration.category_ridge,
                 "calibration_answers": sku.answers,
                 "calibration_right": sku.right,
                 "precision_low": round(sku.precision_low, 4),
@@ -142,11 +137,26 @@ def judge(calibration: Calibration, answers: Answers, queries: Labelled) -> Outc
     return Outcome(answers, tuple(len(path) for path in queries.paths), level, each)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A split with all its answers, before anything is decided."""
+
+    seed: int
+    calibration: Found
+    evaluation: Answers
+    queries: Labelled
+
+
 def run_split(gallery: Labelled, queries: Labelled, options: OpenSetOptions, seed: int) -> Split:
     """One split; without any target that can be certified, ``point`` and ``outcome`` are None.
 
     Raises ConfigError where a half has too few SKUs.
     """
+    return settle(ask(gallery, queries, options, seed), options)
+
+
+def ask(gallery: Labelled, queries: Labelled, options: OpenSetOptions, seed: int) -> Asked:
+    """The answers of both halves of a split. Raises ConfigError where a half has too few SKUs."""
     rng = np.random.default_rng(seed)
     skus = frozenset(gallery.labels) & frozenset(queries.labels)
     if len(skus) < 8:
@@ -154,27 +164,35 @@ def run_split(gallery: Labelled, queries: Labelled, options: OpenSetOptions, see
     ours = draw(sorted(skus), 0.5, rng)
     theirs = skus - ours
     left_out = draw(sorted(theirs), options.unknown_share, rng)
-    fits = [draw(sorted(ours), options.unknown_share, rng) for _ in range(options.draws)]
+    fits = draw_in_turn(sorted(ours), options.unknown_share, options.draws, rng)
     depth = depth_of(gallery)
-    views, draws = best_views(
-        [(gallery.of(ours - unknown), queries.of(ours)) for unknown in fits], options, depth
+    found = best_answers(
+        [(gallery.of(skus - left_out - unknown), queries.of(ours)) for unknown in fits],
+        options.views,
+        depth,
     )
-    target = options.target or highest_target(draws)
+    asked = queries.of(theirs)
+    enrolled = gallery.of(skus - left_out - fits[0])
+    answers = answer(enrolled, asked, views=found.views, depth=depth, ridge=found.ridge)
+    return Asked(seed, found, answers, asked)
+
+
+def settle(asked: Asked, options: OpenSetOptions) -> Split:
+    """Calibrate on one half's answers at the options' targets, and judge the other's."""
+    found, seed = asked.calibration, asked.seed
+    target = options.target or highest_target(found.draws)
     if target is None:
         return Split(seed, None, None, None)
     try:
         done = calibrate(
-            draws, views=views, target=target, level_target=options.level_target,
-            measured=f"open-set protocol, seed {seed}",
+            found.draws, views=found.views, target=target, level_target=options.level_target,
+            measured=f"open-set protocol, seed {seed}", ridge=found.ridge,
         )  # fmt: skip
     except ConfigError:
         return Split(seed, None, None, None)
-    asked = queries.of(theirs)
-    enrolled = gallery.of(skus - left_out - fits[0])
-    answers = answer(enrolled, asked, views=views, depth=depth)
     calibration = done.point.calibration
     assert calibration is not None
-    return Split(seed, target, done.point, judge(calibration, answers, asked))
+    return Split(seed, target, done.point, judge(calibration, asked.evaluation, asked.queries))
 
 
 def run_calibrated(
@@ -186,29 +204,13 @@ def run_calibrated(
     skus = frozenset(gallery.labels)
     left_out = draw(sorted(skus), options.unknown_share, np.random.default_rng(seed))
     depth = len(point.calibration.levels)
-    answers = answer(gallery.of(skus - left_out), queries, views=point.views, depth=depth)
+    answers = answer(
+        gallery.of(skus - left_out), queries, views=point.views, depth=depth,
+        ridge=point.calibration.category_ridge,
+    )  # fmt: skip
     return Split(
         seed, point.calibration.sku.target, point, judge(point.calibration, answers, queries)
     )
-
-
-def best_views(
-    tasks: Sequence[tuple[Labelled, Labelled]], options: OpenSetOptions, depth: int
-) -> tuple[int, list[Answers]]:
-    """How many views speak for a SKU, and the answers with them.
-
-    Without a number in the options, the one with which most known queries find their SKU; the
-    smaller number where they are equal.
-    """
-    choices = VIEWS if options.views is None else (options.views,)
-    best: tuple[float, int, list[Answers]] | None = None
-    for views in choices:
-        made = [answer(gallery, asked, views=views, depth=depth) for gallery, asked in tasks]
-        right = float(np.mean([a.right[a.known, -1].mean() for a in made]))
-        if best is None or right > best[0]:
-            best = (right, views, made)
-    assert best is not None
-    return best[1], best[2]
 
 
 def _name(level: int, depth: int) -> str:

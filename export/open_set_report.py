@@ -12,7 +12,7 @@ from export.open_set import Split
 
 _MEANS = (
     "coverage", "precision", "fpir", "fnir", "unknown", "answered_right",
-    "class_or_deeper", "class_or_deeper_right", "ece_sku",
+    "class_or_deeper", "class_or_deeper_right", "class_or_deeper_exact", "ece_sku",
 )  # fmt: skip
 
 

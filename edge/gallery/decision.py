@@ -24,19 +24,28 @@ def probability(model: ProbabilityModel, score: F32, margin: F32) -> F32:
     return np.where(np.isnan(margin), 0.0, value).astype(np.float32)
 
 
-def probabilities(calibration: Calibration, score: F32, margins: F32) -> F32:
-    """``(N, L + 1) float32``, coarsest level first and the SKU last, never rising with depth.
+def probabilities(
+    calibration: Calibration, score: F32, margins: F32, agree: npt.NDArray[np.bool_] | None = None
+) -> F32:
+    """``(N, L + 1) float32``, coarsest level first and the SKU last, by level never rising with depth.
 
     ``score (N,)`` is the evidence for the best SKU, ``margins (N, L + 1)`` as of
-    ``Hierarchy.margins``. Who is right about the SKU is right about its categories, so that a level
-    is at least as probable as all below it.
+    ``Hierarchy.margins``. Who is right about a level is right about those above it, so that a level
+    is at least as probable as all below it. This holds for the SKU where ``agree (N,)`` says that its
+    category is the one that is told; everywhere, without it.
     """
     models = [*(point.model for point in calibration.levels), calibration.sku.model]
     each = np.stack(
         [probability(m, score, margins[:, level]) for level, m in enumerate(models)], axis=1
     )
-    rising = np.maximum.accumulate(each[:, ::-1], axis=1)[:, ::-1]
+    below = each if agree is None else np.where(agree[:, None], each, _without_sku(each))
+    rising = np.maximum.accumulate(below[:, ::-1], axis=1)[:, ::-1]
+    rising = np.concatenate([rising[:, :-1], each[:, -1:]], axis=1)
     return np.asarray(np.where(np.isnan(margins), 0.0, rising), np.float32)
+
+
+def _without_sku(each: F32) -> F32:
+    return np.concatenate([each[:, :-1], np.zeros((len(each), 1), np.float32)], axis=1)
 
 
 def deepest(calibration: Calibration, score: F32, margins: F32, each: F32) -> I64:

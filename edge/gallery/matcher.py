@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GalleryError
+from edge.gallery.category_ridge import CategoryRidge
 from edge.gallery.decision import UNKNOWN, deepest, probabilities
 from edge.gallery.evidence import LOWEST, Evidence, gather
 from edge.gallery.hierarchy import Hierarchy
 from edge.manifest import Calibration, OperatingPoint
 from edge.types import F32, I32, I64, Candidate, Matches, Neighbors
+
+Flags = npt.NDArray[np.bool_]
 
 MAX_NEIGHBORS = 256
 """Bound on the neighbours of a crop for further candidates; a margin gets all that it needs."""
@@ -27,7 +30,8 @@ class Matcher:
     all are of one SKU, minus the last neighbour's similarity, which no unseen SKU exceeds.
 
     With a calibration, a SKU is accepted when it is probable enough; otherwise the category is the
-    deepest level of the best SKU's path that is probable enough; otherwise the crop is unknown. The
+    deepest level that is probable enough, of the best SKU's path or, where the calibration has a
+    ``category_ridge``, of the path that this classifier finds; otherwise the crop is unknown. The
     probability is that of the answer given, and for an unknown crop that of its best SKU.
 
     Without one, a SKU is accepted when similarity and margin reach the operating point, and the
@@ -47,11 +51,16 @@ class Matcher:
         operating_point: OperatingPoint,
         *,
         top_k: int = 5,
+        ridge: CategoryRidge | None = None,
     ) -> None:
         """``categories`` parallel to ``sku_ids``; ``reference_ids (R,)`` ascending, and the index
-        of each one's SKU ``(R,)``; ``top_k`` is the number of candidates kept a crop."""
+        of each one's SKU ``(R,)``; ``top_k`` is the number of candidates kept a crop; ``ridge`` is
+        there exactly when the operating point asks for it."""
         if top_k < 2:
             raise ValueError(f"top_k must be at least 2 to know a margin, got {top_k}")
+        if (ridge is None) != (ridge_of(operating_point) is None):
+            raise ValueError("a category classifier is needed where the operating point has one")
+        self._ridge = ridge
         self._sku_ids = tuple(sku_ids)
         self._categories = tuple(categories)
         self._reference_ids = reference_ids
@@ -76,10 +85,11 @@ class Matcher:
         """
         return self._k
 
-    def match(self, neighbors: Neighbors) -> Matches:
+    def match(self, neighbors: Neighbors, vectors: F32 | None = None) -> Matches:
         """One decision a row of ``neighbors``; GalleryError for a reference that is not enrolled.
 
-        Without any neighbour the similarity is -1, the margin 0 and the SKU unknown.
+        ``vectors (N, D)`` are what was searched for; only a category classifier needs them. Without
+        any neighbour the similarity is -1, the margin 0 and the SKU unknown.
         """
         evidence, margins = self.measure(neighbors)
         found = evidence.sku[:, 0] >= 0
@@ -93,9 +103,10 @@ class Matcher:
             category = self._shared_categories(evidence, best, accepted)
             chance = np.full(len(best), np.nan, np.float32)
         else:
-            level, chance = _answers(calibration, best, margins, enough)
+            told, agree = self._told(evidence.sku[:, 0], margins, vectors)
+            level, chance = _answers(calibration, best, margins, enough, agree)
             accepted = level == len(calibration.levels)
-            category = self._cut_categories(evidence.sku[:, 0], level)
+            category = self._cut_categories(evidence.sku[:, 0], told, level)
         return Matches(
             sku_id=tuple(
                 self._sku_ids[i] if ok else None
@@ -131,19 +142,38 @@ class Matcher:
             raise GalleryError("the index holds a reference that the gallery does not: rebuild it")
         return sku.astype(np.int64)
 
-    def _cut_categories(self, sku: I64, level: I64) -> tuple[tuple[str, ...], ...]:
+    def _told(
+        self, sku: I64, margins: F32, vectors: F32 | None
+    ) -> tuple[Sequence[tuple[str, ...]], Flags]:
+        """The path told of each crop, and whether it is its best SKU's; the classifier's margins
+        replace those of the categories in ``margins``."""
+        own = [self._categories[i] if i >= 0 else () for i in sku.tolist()]
+        if self._ridge is None:
+            return own, np.ones(len(own), np.bool_)
+        if vectors is None:
+            raise ValueError("a category classifier needs the vectors that were searched for")
+        best, found = self._ridge.margins(vectors)
+        found[sku < 0] = np.nan
+        margins[:, :-1] = found
+        told = [self._ridge.paths[i] if i >= 0 else () for i in best.tolist()]
+        depth = self._hierarchy.depth
+        return told, np.array([a[:depth] == b for a, b in zip(own, told, strict=True)], np.bool_)
+
+    def _cut_categories(
+        self, sku: I64, told: Sequence[tuple[str, ...]], level: I64
+    ) -> tuple[tuple[str, ...], ...]:
         depth = self._hierarchy.depth
         return tuple(
             ()
             if answer == UNKNOWN
-            else self._categories[i][: answer + 1]
+            else path[: answer + 1]
             if answer < depth
             else self._categories[i]
-            for i, answer in zip(sku.tolist(), level.tolist(), strict=True)
+            for i, path, answer in zip(sku.tolist(), told, level.tolist(), strict=True)
         )
 
     def _shared_categories(
-        self, evidence: Evidence, best: F32, accepted: npt.NDArray[np.bool_]
+        self, evidence: Evidence, best: F32, accepted: Flags
     ) -> tuple[tuple[str, ...], ...]:
         certain = self._point.category_similarity
         level = np.zeros(len(best), bool) if certain is None else best >= certain
@@ -175,6 +205,11 @@ class Matcher:
         )
 
 
+def ridge_of(point: OperatingPoint) -> float | None:
+    """The penalty of the category classifier that the operating point asks for."""
+    return None if point.calibration is None else point.calibration.category_ridge
+
+
 def _table(reference_ids: I64, reference_sku: I32) -> I32 | None:
     """The SKU index by reference id, -1 where there is none; None where that would be mostly holes."""
     size = int(reference_ids[-1]) + 1 if len(reference_ids) else 1
@@ -186,10 +221,10 @@ def _table(reference_ids: I64, reference_sku: I32) -> I32 | None:
 
 
 def _answers(
-    calibration: Calibration, best: F32, margins: F32, enough: npt.NDArray[np.bool_]
+    calibration: Calibration, best: F32, margins: F32, enough: Flags, agree: Flags
 ) -> tuple[I64, F32]:
     """The level answered ``(N,)``, -1 for none, and the probability ``(N,)`` of that answer."""
-    each = probabilities(calibration, best, margins)
+    each = probabilities(calibration, best, margins, agree)
     usable = margins.copy()
     usable[~enough, -1] = np.nan
     level = deepest(calibration, best, usable, each)

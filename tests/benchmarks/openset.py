@@ -27,7 +27,7 @@ import numpy as np
 from export.answers import Labelled, answer, depth_of
 from export.datasets import Dataset, read_grocery_store
 from export.embedding import embed_samples
-from export.open_set import OpenSetOptions, run_split
+from export.open_set import OpenSetOptions, ask, settle
 from export.open_set_report import summarise
 from export.taxonomy import paths_of, read_class_ids, read_taxonomies, skus_csv
 from export.towers import open_tower
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--target", type=float)
-    parser.add_argument("--level-target", type=float, nargs="+", default=[0.95, 0.9, 0.85, 0.8])
+    parser.add_argument("--level-target", type=float, nargs="+", default=[0.95, 0.96, 0.97])
     parser.add_argument("--views", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vectors", type=Path)
@@ -90,17 +90,25 @@ def main() -> None:
         packed = np.array([options.every or s.levels[0] == "Packages" for s in data.samples])
         parts[name] = every.where(packed)
     gallery, queries = parts["train"], parts["test"]
+    asked = [
+        ask(gallery, queries, OpenSetOptions(views=options.views), seed)
+        for seed in range(options.splits)
+    ]
     curves = {}
     chosen = []
     for level_target in options.level_target:
         settings = OpenSetOptions(
             target=options.target, level_target=level_target, views=options.views
         )
-        splits = [run_split(gallery, queries, settings, seed) for seed in range(options.splits)]
+        splits = [settle(one, settings) for one in asked]
         curves[f"level target {level_target}"] = summarise(splits)
         chosen += [s.point.views for s in splits if s.point is not None]
     views = options.views or round(float(np.median(chosen or [1])))
-    everything = answer(gallery, queries, views=views, depth=depth_of(gallery))
+    penalties = [
+        s.point.calibration.category_ridge for s in splits if s.point and s.point.calibration
+    ]
+    ridge = max(set(penalties), key=penalties.count) if penalties else None
+    everything = answer(gallery, queries, views=views, depth=depth_of(gallery), ridge=ridge)
     lengths = np.array([len(path) for path in queries.paths])
     closed = {
         f"level{n + 1}": round(float(everything.right[lengths > n, n].mean()), 4)
@@ -112,7 +120,10 @@ def main() -> None:
         "gallery": len(gallery.labels),
         "queries": len(queries.labels),
         "every_sku_enrolled": {
-            "views": views, **closed, "sku": round(float(everything.right[:, -1].mean()), 4)
+            "views": views,
+            "category_ridge": ridge,
+            **closed,
+            "sku": round(float(everything.right[:, -1].mean()), 4),
         },
         "open_set": curves,
     }  # fmt: skip
