@@ -16,6 +16,7 @@ from edge.daemon.child import enter_child
 from edge.daemon.clock import FrameClock
 from edge.daemon.committer import Committer
 from edge.daemon.evidence import EvidenceStore
+from edge.daemon.freed_memory import give_back
 from edge.daemon.lane import Lane, LaneOrder
 from edge.daemon.logs import set_up
 from edge.daemon.loop import Loop
@@ -62,6 +63,7 @@ class InferenceProcess:
         )
         self._outbox.forget_states([camera.id for camera in self._config.cameras])
         self._loop.progress = 1
+        give_back()
         self._set_lanes()
 
     def run(self) -> None:
@@ -158,6 +160,7 @@ class InferenceProcess:
             self._refresh_at = time.monotonic() + _PATIENCE * self._config.models.gallery_refresh_s
         elif loaded.runtime is not None:
             self._loop.swap(loaded.runtime)
+            give_back()
             log.info("swapped", extra=loaded.runtime.describe())
         if loaded.asked:
             self._apply(loaded)
