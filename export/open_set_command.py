@@ -114,7 +114,8 @@ def in_words(row: dict[str, Any]) -> str:
         f" {min(targets):.1%} to {max(targets):.1%}; coverage {mean['coverage']:.1%}, precision"
         f" {row['pooled_precision']:.1%} (95% interval {low:.1%} to {high:.1%}); FPIR"
         f" {mean['fpir']:.1%}, FNIR {mean['fnir']:.1%}; class or deeper"
-        f" {mean['class_or_deeper']:.1%} of the queries, {mean['class_or_deeper_right']:.1%} right"
+        f" {mean['class_or_deeper']:.1%} of the queries, {mean['class_or_deeper_right']:.1%} of the"
+        f" right class, {mean['class_or_deeper_exact']:.1%} right as they were given"
     )
 
 
@@ -157,7 +158,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     keys = (
         "seed", "target", "queries", "known", "accepted", "coverage", "precision", "fpir", "fnir",
-        "class_or_deeper", "class_or_deeper_right", "unknown", "ece_sku",
+        "class_or_deeper", "class_or_deeper_right", "class_or_deeper_exact", "unknown", "ece_sku",
     )  # fmt: skip
     writer.writerow(["tower", *keys, "precision_low95", "precision_high95"])
     for row in rows:
