@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edge.gallery.category_ridge import CategoryRidge
+from edge.gallery.gallery import Gallery
+from edge.gallery.live import LiveGallery
 from edge.gallery.matcher import Matcher
+from edge.gallery.records import Sku
+from edge.gallery.store import GalleryStore
 from edge.manifest import AnswerPoint, Calibration, OperatingPoint, ProbabilityModel
-from edge.types import Neighbors
+from edge.types import Embeddings, Neighbors
 
 PATHS = (("food", "dairy", "milk"), ("food", "dairy", "milk"), ("food", "juice"), (), ("home",))
 VECTORS = np.eye(5, 8, dtype=np.float32)
@@ -73,3 +79,38 @@ def test_the_decision_tells_the_category_that_was_learned() -> None:
     plain = point.model_copy(update={"calibration": None})
     with pytest.raises(ValueError, match="classifier is needed"):
         Matcher("abcde", PATHS, np.arange(5), OWNER, plain, ridge=_ridge())
+
+
+def test_a_gallery_learns_again_what_is_enrolled_while_it_is_open(
+    small: Path, unit, new_reference
+) -> None:
+    calibration = Calibration(sku=POINT, levels=(POINT,) * 3, category_ridge=0.1)
+    never = calibration.sku.model_copy(update={"accept": None})
+    point = OperatingPoint(
+        similarity=0.0,
+        measured="for a test",
+        calibration=calibration.model_copy(update={"sku": never}),
+    )
+    live = LiveGallery.open(small)
+    asked = Embeddings(unit(3, 8, 1), live.current.tower)
+    before = live.current.match(asked, live.current.matcher(point))
+    assert [path[-1] for path in before.category] == ["cream", "milk", "cream"]
+    with GalleryStore.open(small, read_only=False) as store:
+        store.add_sku(Sku("d", category=("home", "soap")))
+        store.add_references([new_reference("d", v) for v in unit(2, 8, 9)])
+    assert live.refresh()
+    soap = Embeddings(unit(2, 8, 9), live.current.tower)
+    after = live.current.match(soap, live.current.matcher(point))
+    assert after.category == (("home", "soap"),) * 2
+    assert not np.isnan(after.probability).any()
+    live.close()
+
+
+def test_an_empty_gallery_has_nothing_to_learn_from(tmp_path: Path, unit) -> None:
+    calibration = Calibration(sku=POINT, levels=(POINT,) * 2, category_ridge=0.1)
+    point = OperatingPoint(similarity=0.0, measured="for a test", calibration=calibration)
+    with GalleryStore.create(tmp_path / "g.db", tower="0123456789abcdef", dim=8, precision="fp32"):
+        pass
+    gallery = Gallery.open(tmp_path / "g.db")
+    made = gallery.match(Embeddings(unit(2, 8, 0), gallery.tower), gallery.matcher(point))
+    assert (made.sku_id, made.category) == ((None, None), ((), ()))
