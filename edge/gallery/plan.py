@@ -29,8 +29,8 @@ _PICTURE_BYTES = 14_000
 products-24."""
 _ROW_BYTES = 800
 """Everything else of a reference in ``gallery.db``: its text, checksums, journal and indices."""
-_SKU_BYTES_ON_DISK, _SKU_BYTES = 900, 1_600
-"""A SKU with names in a few languages, in the file and as an object."""
+_SKU_BYTES_ON_DISK, _SKU_BYTES = 900, 200
+"""A SKU with names in a few languages, in the file and packed, with what a matcher keeps of it."""
 _NODE_EXTRA = 130
 """hnswlib's own bytes a node beside coordinates and links: locks, labels, upper layers."""
 _TABLE_BYTES = 44
