@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.daemon.settings import ModelSettings
+from edge.errors import BundleError, ConfigError
 from edge.site import read_site, site_text
 
 
@@ -25,14 +26,17 @@ def wanted_pair(settings: ModelSettings) -> Pair:
     """What to load now.
 
     Raises:
-        ConfigError: site.json is missing or damaged.
-        BundleError, GalleryError: it names a bundle or gallery that is not what it was.
+        BundleError, GalleryError: site.json is missing or damaged, or names a bundle or gallery that is
+            not what it was. No ConfigError: unlike a wrong configuration, a file may come back.
     """
     if settings.site is None:
         return Pair(settings.bundle, settings.gallery)
-    # the text first: a switch in between is then seen at the next look
-    said = site_text(settings.site)
-    site = read_site(settings.site)
+    try:
+        # the text first: a switch in between is then seen at the next look
+        said = site_text(settings.site)
+        site = read_site(settings.site)
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
     return Pair(site.bundle, site.gallery, said)
 
 

@@ -103,7 +103,7 @@ def open_runtime(config: Config) -> Runtime:
     """Models and gallery as configured.
 
     Raises:
-        ConfigError, BundleError, InferenceError, GalleryError: one of them cannot be used.
+        BundleError, InferenceError, GalleryError: one of them cannot be used.
     """
     pair = wanted_pair(config.models)
     return replace(Runtime.open(load_models(config, pair.bundle), pair.gallery), pair=pair)

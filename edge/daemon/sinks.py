@@ -26,9 +26,16 @@ def secrets_of(config: Config) -> list[str]:
     return [secret for secret in found if secret]
 
 
-def register(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> None:
-    """Let the outbox know the sinks; OutputError, and nothing has changed, when it cannot be written."""
+def prepare_sinks(config: Config, outbox: Outbox) -> list[tuple[Sink, Backoff]]:
+    """The sinks of the configuration, known to the outbox.
+
+    Raises:
+        ConfigError: as ``make_sinks``.
+        OutputError: the outbox cannot be written; nothing has changed.
+    """
+    made = make_sinks(config)
     outbox.register([sink.name for sink, _ in made])
+    return made
 
 
 def start_deliveries(made: Sequence[tuple[Sink, Backoff]], outbox: Outbox) -> list[Delivery]:

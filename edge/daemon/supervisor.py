@@ -22,7 +22,7 @@ from edge.daemon.metrics import Figures, render
 from edge.daemon.notify import Notifier, watchdog_s
 from edge.daemon.outbox import Outbox
 from edge.daemon.paths import limits_of, outbox_path
-from edge.daemon.sinks import make_sinks, register, secrets_of, start_deliveries
+from edge.daemon.sinks import prepare_sinks, secrets_of, start_deliveries
 from edge.daemon.watchdog import Watchdog
 from edge.errors import ConfigError, EdgeError, OutputError
 
@@ -71,8 +71,7 @@ class Supervisor:
         self._keeper = InferenceKeeper(
             config.supervision, self._order, self._watchdog, self._wake_sinks
         )
-        sinks = make_sinks(config)
-        register(sinks, self._outbox)
+        sinks = prepare_sinks(config, self._outbox)
         self._deliveries = start_deliveries(sinks, self._outbox)
         self._report = DeviceReport(config.device.id)
         self._figures = Figures(outbox_path(config))
@@ -101,6 +100,8 @@ class Supervisor:
     def _tick(self) -> None:
         self._keeper.poll(TICK_S)
         self._committer.add(self._cameras.poll(self._config.events.health_s))
+        if self._cameras.some_came_late():
+            self._keeper.tell("reload", self._order())
         if not self._ready:
             self._starting()
         if self._reloading:
@@ -155,10 +156,7 @@ class Supervisor:
             secrets = secrets_of(config)
             if config.device != before.device:
                 raise ConfigError("device: id and state_dir need a restart")
-            sinks = make_sinks(config) if _deliver_anew(config, before) else None
-            if sinks is not None:
-                register(sinks, self._outbox)
-            # last, since it is the only step that is seen from outside
+            sinks = prepare_sinks(config, self._outbox) if _deliver_anew(config, before) else None
             if config.http != before.http:
                 server, self._server = self._server, self._serve(config)
                 if server is not None:
