@@ -6,6 +6,7 @@ The public API is ``Bundle``, ``Gallery``, ``Pipeline`` and ``Frame``; loaded wh
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from edge.pipeline import Pipeline as Pipeline
     from edge.types import Frame as Frame
     from edge.types import FrameResult as FrameResult
+
+# ONNX Runtime reports to its maker from release 1.29 on, with a database below ~/.cache and threads of
+# its own; it reads this once, when it is loaded
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Bundle", "EdgeError", "Frame", "FrameResult", "Gallery", "Pipeline"]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,6 +189,23 @@ def test_without_onnxruntime_the_way_to_install_it_is_named(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InferenceError, match=r"pip install 'shelf-edge\[cpu\]'"):
         open_session(folder, ONE)
+
+
+def test_the_runtime_keeps_no_database_at_home(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    home = tmp_path / "home"
+    home.mkdir()
+    model = write_tower(tmp_path / "m.onnx")
+    inherited = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    env = {name: value for name, value in os.environ.items() if name not in inherited}
+    script = (
+        "import sys, time; from pathlib import Path; from edge.vision.session import open_session;"
+        "from export.pack import single_variant;"
+        "open_session(Path(sys.argv[1]), single_variant('m.onnx')); time.sleep(0.5)"
+    )
+    command = [sys.executable, "-c", script, str(model.parent)]
+    subprocess.run(command, check=True, timeout=60, env={**env, "HOME": str(home)})
+    assert list(home.rglob("*")) == []
 
 
 def test_threads_follow_the_affinity_mask(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
