@@ -48,20 +48,25 @@ def gather(
     # equal SKUs become neighbours, each run in descending order of similarity; 16 bits sort fastest
     keys = owner.astype(np.int16) if len(views_of_sku) <= np.iinfo(np.int16).max else owner
     order = np.argsort(keys, axis=1, kind="stable")
-    sku = np.take_along_axis(owner, order, axis=1)
-    value = np.take_along_axis(similarity, order, axis=1)
+    order += np.arange(0, owner.size, owner.shape[1])[:, None]
+    sku, value = owner.take(order), similarity.take(order)
     head = sku >= 0
     head[:, 1:] &= sku[:, 1:] != sku[:, :-1]
-    row, column = np.nonzero(head)
-    score = value[row, column]
+    width = sku.shape[1]
+    heads = np.flatnonzero(head)
+    row = heads // width
+    own, score = sku.take(heads), value.take(heads)
     if views > 1:
-        score = _means(sku, value, (row, column), bound, views_of_sku, views)
-    place = np.cumsum(head, axis=1)[row, column] - 1
+        # a run ends with its row
+        left = (row + 1) * width - heads
+        score = _means(sku, value, heads, left, bound[row], views_of_sku[own], views)
+    place = np.cumsum(head, axis=1).take(heads) - 1
     most = max(1, int(place.max(initial=0)) + 1)
     found = np.full((len(owner), most), -1, np.int64)
     evidence = np.full((len(owner), most), -np.inf, np.float32)
-    found[row, place] = sku[row, column]
-    evidence[row, place] = score
+    place += row * most
+    found.put(place, own)
+    evidence.put(place, score)
     best_first = np.argsort(-evidence, axis=1, kind="stable")
     return Evidence(
         np.take_along_axis(found, best_first, axis=1),
@@ -73,19 +78,24 @@ def gather(
 def _means(
     sku: I64,
     value: F32,
-    heads: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    heads: npt.NDArray[np.intp],
+    left: npt.NDArray[np.intp],
     bound: F32,
-    views_of_sku: npt.NDArray[np.integer],
+    enrolled: npt.NDArray[np.integer],
     views: int,
 ) -> F32:
-    """The mean ``(H,)`` of the first ``views`` values of each run that begins at a head."""
-    row, column = heads
-    own = sku[row, column]
-    wanted = np.minimum(views_of_sku[own], views)
-    total = value[row, column].astype(np.float64)
-    width = sku.shape[1]
+    """The mean ``(H,)`` of the first ``views`` values of each run.
+
+    ``heads`` are places of ``sku`` and ``value``, counted through all rows; of the other arrays each
+    run has its own value: places ``left`` in its row, its row's ``bound``, views ``enrolled``.
+    """
+    own = sku.take(heads)
+    wanted = np.minimum(enrolled, views)
+    total = value.take(heads).astype(np.float64)
     for step in range(1, views):
-        later = np.minimum(column + step, width - 1)
-        same = (column + step < width) & (sku[row, later] == own)
-        total += np.where(wanted > step, np.where(same, value[row, later], bound[row]), 0.0)
+        later = heads + step
+        same = (left > step) & (sku.take(later, mode="clip") == own)
+        total += np.where(
+            wanted > step, np.where(same, value.take(later, mode="clip"), bound), np.float32(0)
+        )
     return np.asarray(total / wanted, np.float32)

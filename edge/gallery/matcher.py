@@ -190,18 +190,16 @@ class Matcher:
         return tuple(paths)
 
     def _top(self, evidence: Evidence) -> tuple[tuple[Candidate, ...], ...]:
-        rows = zip(
-            evidence.sku[:, : self._top_k].tolist(),
-            evidence.score[:, : self._top_k].tolist(),
-            strict=True,
-        )
+        best = evidence.sku[:, : self._top_k]
+        name = self._sku_ids.__getitem__
         return tuple(
-            tuple(
-                Candidate(self._sku_ids[i], value)
-                for i, value in zip(skus, values, strict=True)
-                if i >= 0
+            tuple(map(Candidate, map(name, skus[:count]), scores))
+            for skus, scores, count in zip(
+                best.tolist(),
+                evidence.score[:, : self._top_k].tolist(),
+                (best >= 0).sum(axis=1).tolist(),
+                strict=True,
             )
-            for skus, values in rows
         )
 
 
