@@ -143,13 +143,11 @@ class Appearance:
         picture = np.rint(self.reference * self._pixels(blocks)[..., None])
         return np.asarray(picture.clip(0, 255), dtype=np.uint8)
 
-    def resume(self, reference: F32 | None, known: Mask, quick: F32, drift: F32 | None) -> None:
-        """Go on from a stored reference ``(H, W, 3)`` and the noise then; outside ``known`` the
-        reference is learned anew."""
+    def resume(self, reference: F32 | None, known: Mask) -> None:
+        """Go on from a stored reference ``(H, W, 3)``; outside ``known`` it is learned anew."""
         self.reference = reference
         self.known = known.copy()
         self._resumed = reference is not None
-        self.noise.resume(quick, drift)
 
     def moved_at(self, blocks: tuple[slice, slice]) -> float:
         """When something last moved in a part of the picture."""

@@ -14,6 +14,7 @@ from edge.shelf.slot_events import Kind
 from edge.shelf.slot_settings import SlotSettings
 
 _LOOKS = 2  # of the detector, before an absence is believed
+_PUSHED = 0.06  # of a facing that looks different, from which it may be pushed: all its edges do
 _RESIZED = 0.06  # a unit further back is smaller by at least this share of its area
 
 
@@ -34,7 +35,12 @@ _WAIT, _SAME = Verdict("wait"), Verdict("same")
 
 
 def decide(
-    slot: Slot, pending: Pending, settings: SlotSettings, moved: Callable[[], bool]
+    slot: Slot,
+    pending: Pending,
+    settings: SlotSettings,
+    moved: Callable[[], bool],
+    *,
+    coded: bool = False,
 ) -> Verdict:
     """What became of a slot that looks changed and is still.
 
@@ -42,7 +48,9 @@ def decide(
     different; a detection that resembles no product of the gallery does not count. It is another
     one when the gallery says so, or when a spot of it changed by enough contrast. Pushed or turned,
     it stays the same: the gallery gives the same SKU for a facing that looks different all over, or
-    ``moved`` (asked only where it matters) says that the same print is somewhere else.
+    ``moved`` (asked only where it matters) says that the same print is somewhere else. In a stream
+    that is ``coded`` so that it shows, spots come and go: one of a product that looks the same to the
+    gallery takes more contrast there.
     """
     if not slot.filled:
         return _decide_empty(slot, pending, settings)
@@ -55,14 +63,18 @@ def decide(
     if large and _phantom(pending, settings):
         return Verdict("change", "taken", empties=True)
     differs = similarity is not None and similarity < settings.same_similarity
-    strong = slot.contrast >= settings.replaced_levels
     before, after = slot.answer.sku_id, pending.answer.sku_id
+    alike = similarity is not None and similarity >= settings.alike_similarity
+    doubtful = coded and alike and before == after
+    levels = settings.replaced_levels * (settings.coded_contrast if doubtful else 1.0)
+    strong = slot.contrast >= levels
     if before != after and before is not None and after is not None and (differs or strong):
         return Verdict("change", "replaced", similarity)
     if strong and large and before == after and after is not None:
         kind = _by_size(slot, pending)
         return Verdict("change" if kind else "same", kind, similarity)
-    if strong and not (before == after and moved()):
+    pushed = before == after and (coded or slot.changed_share >= _PUSHED)
+    if strong and not (pushed and moved()):
         return Verdict("change", "replaced", similarity)
     return Verdict("same", similarity=similarity)
 

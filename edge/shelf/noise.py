@@ -16,7 +16,8 @@ from edge.types import F32
 
 Mask = npt.NDArray[np.bool_]
 _LEARN = 0.05
-_PULSE = 1.3  # times the usual step over the whole picture, from which a frame is a key frame
+_PULSE = 1.3  # times the step of the frame before, in the whole picture, that a key frame has
+_PULSE_LEAST = 0.5
 _PULSE_MOST = 25.0  # times the picture's own step: somebody who moves meanwhile is no noise
 _PULSE_FACTOR = 4.0
 _PULSE_FADES_S = 300.0
@@ -33,24 +34,32 @@ class PictureNoise:
     """The noise of one camera's picture; arrays are per block ``(rows, columns) float32``.
 
     ``quick``: between a frame and the mean of those before; ``drift``: between such a mean and the
-    reference, what averaging leaves; ``seen_s``: how long the picture has been learned.
+    reference, what averaging leaves; ``pulse``: what a key frame does; ``seen_s``: how long the
+    picture has been learned.
     """
 
     def __init__(self, settings: SlotSettings, shape: tuple[int, int]) -> None:
         self._settings = settings
         self.quick: F32 = np.full(shape, 9.0, np.float32)
         self.drift: F32 = np.zeros(shape, np.float32)
-        self._pulse: F32 = np.zeros(shape, np.float32)
-        self._usual = 0.0
+        self.pulse: F32 = np.zeros(shape, np.float32)
+        self._previous = np.inf
         self.seen_s = 0.0
 
-    def resume(self, quick: F32, drift: F32 | None) -> None:
+    @property
+    def coded(self) -> bool:
+        """Whether key frames can be told in the picture, as in a stream of little bit rate."""
+        return float(self.pulse.mean()) > _PULSE_LEAST
+
+    def resume(self, quick: F32, drift: F32 | None, pulse: F32 | None) -> None:
         """Go on from what was stored, as far as it is of this shape."""
         if quick.shape == self.quick.shape:
             self.quick = quick.copy()
         if drift is not None and drift.shape == self.drift.shape:
             self.drift = drift.copy()
             self.seen_s = _RESUMED_S
+        if pulse is not None and pulse.shape == self.pulse.shape:
+            self.pulse = pulse.copy()
 
     def restart(self) -> None:
         """Begin to learn anew, after the camera moved; what was learned serves until then."""
@@ -65,7 +74,7 @@ class PictureNoise:
         """
         settings = self._settings
         self._follow_pulse(step, elapsed_s)
-        least = np.maximum(np.float32(settings.motion_levels**2), self._pulse * _PULSE_FACTOR)
+        least = np.maximum(np.float32(settings.motion_levels**2), self.pulse * _PULSE_FACTOR)
         moving = step > np.maximum(least, np.float32(settings.noise_factor**2) * self.quick)
         quiet = np.minimum(step, _CLIP * self.quick)
         self.quick += np.float32(_LEARN) * np.where(moving, 0.0, quiet - self.quick)
@@ -111,12 +120,14 @@ class PictureNoise:
         return level if level <= self._settings.noise_levels_max**2 else 0.0
 
     def _follow_pulse(self, step: F32, elapsed_s: float) -> None:
-        """Learn what a key frame does to each block; it does it to the whole picture at once."""
+        """Learn what a key frame does to each block. It does it to the whole picture at once and
+        from one frame to the next, as nobody who walks in does."""
         level = float(np.quantile(step[::_STRIDE, ::_STRIDE], 0.3))
-        most = self._settings.noise_levels_max**2
-        if self._usual and _PULSE * self._usual < level <= most:
-            size = np.minimum(step, _PULSE_MOST * level)
-            self._pulse += np.float32(0.5) * (size - self._pulse)
-        else:
-            self._usual += (level - self._usual) * (_LEARN if self._usual else 1.0)
-            self._pulse *= np.float32(max(1.0 - elapsed_s / _PULSE_FADES_S, 0.0))
+        least = _PULSE * self._previous + _PULSE_LEAST
+        key = least < level <= self._settings.noise_levels_max**2
+        self._previous = level or self._previous
+        if not key:
+            self.pulse *= np.float32(max(1.0 - elapsed_s / _PULSE_FADES_S, 0.0))
+            return
+        size = np.minimum(step, np.float32(_PULSE_MOST * level))
+        self.pulse += (size - self.pulse) * np.where(size > self.pulse, 1.0, 0.3).astype(np.float32)

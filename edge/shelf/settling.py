@@ -77,7 +77,9 @@ class Settling:
 
     def settle(self, slot: Slot, pending: Pending) -> bool:
         """Decide about a changed slot if that can be done; True when its box may have changed."""
-        verdict = decide(slot, pending, self._settings, lambda: self._visibility.only_moved(slot))
+        view = self._visibility
+        coded = view.appearance.noise.coded
+        verdict = decide(slot, pending, self._settings, lambda: view.only_moved(slot), coded=coded)
         if verdict.outcome == "wait":
             return False
         box = pending.box if pending.seen >= pending.absent else None

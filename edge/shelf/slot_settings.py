@@ -34,6 +34,9 @@ class SlotSettings(BaseModel):
             which it is another product although the gallery gives the same answer for both (variants
             may differ in one word).
         replaced_noise: the same as a multiple of the noise there; the larger of both holds.
+        coded_contrast: times that contrast it takes in a stream so compressed that key frames show,
+            where the SKU is the same and the similarity at least ``alike_similarity``.
+        alike_similarity: cosine similarity from which two looks can be one but for compression.
         same_similarity: cosine similarity to the slot's own earlier embeddings above which a facing
             whose SKU did not change is taken for the same product.
         absent_share: part of a facing that must look changed before a product that is no longer
@@ -86,6 +89,8 @@ class SlotSettings(BaseModel):
     new_place_share: Share = 0.25
     replaced_levels: Annotated[float, Field(gt=0.0, le=255.0)] = 7.0
     replaced_noise: Annotated[float, Field(ge=0.0)] = 4.0
+    coded_contrast: Annotated[float, Field(ge=1.0)] = 2.0
+    alike_similarity: Similarity = 0.98
     same_similarity: Similarity = 0.95
     absent_share: Share = 0.4
     phantom_similarity: Similarity = 0.45

@@ -47,6 +47,7 @@ def pack_state(memory: ShelfMemory) -> bytes:
         arrays["known"] = kept
         arrays["noise"] = view.appearance.noise.quick.astype(np.float16)
         arrays["drift"] = view.appearance.noise.drift.astype(np.float16)
+        arrays["pulse"] = view.appearance.noise.pulse.astype(np.float16)
         arrays["reference"] = _encode(view.appearance.reference_of(kept))
     arrays["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
     file = io.BytesIO()
@@ -92,9 +93,12 @@ def _fill(memory: ShelfMemory, record: dict[str, Any], arrays: dict[str, np.ndar
         # compared at another width now: the slots stay, their looks are learned again
         known = np.zeros(view.appearance.shape, bool)
         reference = None
-    # written by earlier versions without it
-    drift = arrays["drift"].astype(np.float32) if "drift" in arrays else None
-    view.appearance.resume(reference, known, arrays["noise"].astype(np.float32), drift)
+    # written by earlier versions without them
+    drift, pulse = (
+        arrays[key].astype(np.float32) if key in arrays else None for key in ("drift", "pulse")
+    )
+    view.appearance.resume(reference, known)
+    view.appearance.noise.resume(arrays["noise"].astype(np.float32), drift, pulse)
     view.index(memory.book)
     memory.view = view
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.shelf.noise import Mask, PictureNoise
 from edge.shelf.slots import ShelfMemory
 from edge.types import U8, Frame
 from tests.edge.shelf.watched_shelf import (
@@ -158,6 +159,26 @@ def h264(pictures: list[U8], folder: Path, kbit: int) -> list[U8]:
             pytest.skip("this OpenCV reads no H.264")
         shown.append(np.ascontiguousarray(picture[..., ::-1]))
     return shown
+
+
+def test_somebody_who_walks_in_is_no_key_frame() -> None:
+    rng = np.random.default_rng(3)
+    noise = PictureNoise(SETTINGS, (40, 60))
+
+    def step(covered: int) -> Mask:
+        energy = rng.uniform(3.0, 5.0, (40, 60)).astype(np.float32)
+        energy[:, :covered] = 150.0
+        return noise.moving(energy, 1 / FPS)
+
+    for number in range(60):
+        # in for two thirds of the picture, then gone again
+        covered = min(number, 60 - number) * 4 // 3
+        moving = step(covered)
+        assert moving[:, :covered].all()
+    assert not noise.coded
+    # what comes to the whole picture at once is one
+    assert not noise.moving(np.full((40, 60), 30.0, np.float32), 1 / FPS).any()
+    assert noise.coded
 
 
 @pytest.mark.parametrize("kbit", [150, 400])
