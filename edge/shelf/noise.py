@@ -19,6 +19,7 @@ _LEARN = 0.05
 _PULSE = 1.3  # times the step of the frame before, in the whole picture, that a key frame has
 _PULSE_LEAST = 0.5
 _PULSE_MOST = 25.0  # times the picture's own step: somebody who moves meanwhile is no noise
+_KEYS_FADE_S, _KEYS_LEAST = 10.0, 1.5  # after so many, what comes in between is the encoder's, too
 _PULSE_FACTOR = 4.0
 _PULSE_FADES_S = 300.0
 _RISE_S, _SINK_S = 4.0, 30.0
@@ -44,6 +45,7 @@ class PictureNoise:
         self.drift: F32 = np.zeros(shape, np.float32)
         self.pulse: F32 = np.zeros(shape, np.float32)
         self._previous = np.inf
+        self._keys = 0.0
         self.seen_s = 0.0
 
     @property
@@ -126,8 +128,10 @@ class PictureNoise:
         least = _PULSE * self._previous + _PULSE_LEAST
         key = least < level <= self._settings.noise_levels_max**2
         self._previous = level or self._previous
-        if not key:
+        self._keys = self._keys * max(1.0 - elapsed_s / _KEYS_FADE_S, 0.0) + key
+        if not key and self._keys < _KEYS_LEAST:
             self.pulse *= np.float32(max(1.0 - elapsed_s / _PULSE_FADES_S, 0.0))
             return
         size = np.minimum(step, np.float32(_PULSE_MOST * level))
-        self.pulse += (size - self.pulse) * np.where(size > self.pulse, 1.0, 0.3).astype(np.float32)
+        rate = np.where(size > self.pulse, np.float32(1.0 if key else 0.5), np.float32(0.3))
+        self.pulse += (size - self.pulse) * rate
