@@ -31,9 +31,6 @@ class Child:
             # the watchdog is the supervisor's alone
             for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
                 env.pop(name, None)
-            # since 1.29 ONNX Runtime reports to its maker on Linux too, with a database and threads
-            # of its own; this is read once, when it is loaded
-            env["ORT_DISABLE_TELEMETRY"] = "1"
             command = [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid()), *args]
             try:
                 self._process = subprocess.Popen(

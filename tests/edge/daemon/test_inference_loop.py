@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,10 +23,6 @@ from tests.edge.daemon.running import EMPTIER
 from tests.factories import SHELF, squares
 
 pytest.importorskip("onnx")
-
-# as the daemon starts its inference: ONNX Runtime's reports to its maker come with files, sockets and
-# threads that are there at some moments only; a process decides once, so this must come first
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 FULL, LESS = squares(SHELF), squares(EMPTIER)
 
