@@ -37,7 +37,7 @@ class Opened:
             self.connection.close()
         finally:
             if self.lock is not None:
-                self.lock.release()
+                self.lock.close()
 
 
 def open_to_read(path: Path, *, check_tail: bool = True) -> Opened:
@@ -120,7 +120,7 @@ def open_to_write(path: Path) -> Opened:
             log.warning("%s: %s", path, recovery.to_text())
         return Opened(connection, lock, recovery, writer=True)
     except BaseException:
-        lock.release()
+        lock.close()
         raise
 
 

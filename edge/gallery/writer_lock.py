@@ -15,18 +15,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from edge.atomic import cannot_write
+from edge.closing import Closing
 from edge.errors import GalleryError
 
 _POLL_S = 0.05
 _NOBODY = "a process that has not said its name"
 
 
-class WriterLock:
-    """The right to write one gallery; held until ``release``."""
+class WriterLock(Closing):
+    """The right to write one gallery; held until ``close``."""
 
     def __init__(self, gallery: Path, *, wait_s: float) -> None:
         """Wait up to ``wait_s`` for it.
@@ -52,7 +51,7 @@ class WriterLock:
                 owner = gallery.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let the next writer in."""
         if self._descriptor >= 0:
             self._path.unlink(missing_ok=True)
@@ -80,17 +79,6 @@ class WriterLock:
             return _describe(self._path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
             return _NOBODY
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 def lock_path(gallery: Path) -> Path:
