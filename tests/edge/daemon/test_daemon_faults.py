@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,31 +115,38 @@ def test_inference_that_hangs_is_killed_and_started_again(daemon: Daemon) -> Non
     assert "no progress of inference" in daemon.log.read_text()
 
 
+@contextmanager
+def on_a_small_disk(
+    folder: Path, bundle: Path, gallery: Path, clip: Path
+) -> Iterator[tuple[Daemon, Path]]:
+    """A daemon with one camera whose state lies on a disk of three megabytes, and that disk."""
+    with small_disk(folder / "disk", "3m") as disk:
+        daemon = Daemon(folder, bundle, {"a": clip}, gallery=gallery, state_dir=disk / "state")
+        try:
+            yield daemon, disk
+        finally:
+            daemon.kill()
+
+
 def test_a_full_disk_is_survived_and_counted(
     tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path
 ) -> None:
     clip = shelf_clip(tmp_path / "a.avi", 30, 30)
-    with small_disk(tmp_path / "disk", "3m") as disk:
-        daemon = Daemon(
-            tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery, state_dir=disk / "state"
-        )
-        try:
-            daemon.start()
-            until(lambda: daemon.changes())
-            # a write-ahead log that was large once hides a full disk for a while
-            filler = fill(disk)
-            until(lambda: "the disk takes nothing" in "".join(daemon.told), 40)
-            fill(disk)
-            assert daemon.get("/healthz")[0] == 200
-            time.sleep(2.0)
-            filler.unlink()
-            until(lambda: daemon.metric("shelf_edge_events_in_memory") == 0, 20)
-            told = len(daemon.events("change"))
-            until(lambda: len(daemon.events("change")) > told, 20)
-            assert daemon.stop() == 0
-            check_numbers(daemon)
-        finally:
-            daemon.kill()
+    with on_a_small_disk(tmp_path, tiny_bundle, tiny_gallery, clip) as (daemon, disk):
+        daemon.start()
+        until(lambda: daemon.changes())
+        # a write-ahead log that was large once hides a full disk for a while
+        filler = fill(disk)
+        until(lambda: "the disk takes nothing" in "".join(daemon.told), 40)
+        fill(disk)
+        assert daemon.get("/healthz")[0] == 200
+        time.sleep(2.0)
+        filler.unlink()
+        until(lambda: daemon.metric("shelf_edge_events_in_memory") == 0, 20)
+        told = len(daemon.events("change"))
+        until(lambda: len(daemon.events("change")) > told, 20)
+        assert daemon.stop() == 0
+        check_numbers(daemon)
 
 
 def test_a_disk_that_is_full_at_the_start_ends_it_with_the_reason(
@@ -146,52 +154,40 @@ def test_a_disk_that_is_full_at_the_start_ends_it_with_the_reason(
 ) -> None:
     """systemd tries again, and does so for ever: see the unit."""
     clip = shelf_clip(tmp_path / "a.avi", 30)
-    with small_disk(tmp_path / "disk", "3m") as disk:
-        daemon = Daemon(
-            tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery, state_dir=disk / "state"
-        )
-        try:
-            daemon.state_dir.mkdir()
-            filler = fill(disk)
-            daemon.start(wait=False)
-            assert daemon.wait(60) == 1
-            assert "outbox.db" in daemon.log.read_text()
-            assert "Traceback" not in daemon.log.read_text()
-            filler.unlink()
-            daemon.start()
-            until(lambda: daemon.events("inventory"), 30)
-            assert daemon.stop() == 0
-        finally:
-            daemon.kill()
+    with on_a_small_disk(tmp_path, tiny_bundle, tiny_gallery, clip) as (daemon, disk):
+        daemon.state_dir.mkdir()
+        filler = fill(disk)
+        daemon.start(wait=False)
+        assert daemon.wait(60) == 1
+        assert "outbox.db" in daemon.log.read_text()
+        assert "Traceback" not in daemon.log.read_text()
+        filler.unlink()
+        daemon.start()
+        until(lambda: daemon.events("inventory"), 30)
+        assert daemon.stop() == 0
 
 
 def test_a_reload_on_a_full_disk_leaves_all_as_it_was(
     tmp_path: Path, tiny_bundle: Path, tiny_gallery: Path
 ) -> None:
     clip = shelf_clip(tmp_path / "a.avi", 30, 30)
-    with small_disk(tmp_path / "disk", "3m") as disk:
-        daemon = Daemon(
-            tmp_path, tiny_bundle, {"a": clip}, gallery=tiny_gallery, state_dir=disk / "state"
-        )
-        try:
-            daemon.start()
-            until(lambda: daemon.changes())
-            filler = fill(disk)
-            until(lambda: "the disk takes nothing" in "".join(daemon.told), 40)
-            fill(disk)
-            good = daemon.config.read_text()
-            daemon.config.write_text(good + '\n[sinks.webhook]\nurl = "http://127.0.0.1:9/"\n')
-            daemon.signal(signal.SIGHUP)
-            until(lambda: daemon.told.count("READY=1") == 2)
-            assert "configuration not taken over" in daemon.log.read_text()
-            filler.unlink()
-            until(lambda: daemon.metric("shelf_edge_events_in_memory") == 0, 20)
-            seen = len(daemon.events())
-            until(lambda: len(daemon.events()) > seen, 20)
-            assert daemon.stop() == 0
-            check_numbers(daemon)
-        finally:
-            daemon.kill()
+    with on_a_small_disk(tmp_path, tiny_bundle, tiny_gallery, clip) as (daemon, disk):
+        daemon.start()
+        until(lambda: daemon.changes())
+        filler = fill(disk)
+        until(lambda: "the disk takes nothing" in "".join(daemon.told), 40)
+        fill(disk)
+        good = daemon.config.read_text()
+        daemon.config.write_text(good + '\n[sinks.webhook]\nurl = "http://127.0.0.1:9/"\n')
+        daemon.signal(signal.SIGHUP)
+        until(lambda: daemon.told.count("READY=1") == 2)
+        assert "configuration not taken over" in daemon.log.read_text()
+        filler.unlink()
+        until(lambda: daemon.metric("shelf_edge_events_in_memory") == 0, 20)
+        seen = len(daemon.events())
+        until(lambda: len(daemon.events()) > seen, 20)
+        assert daemon.stop() == 0
+        check_numbers(daemon)
 
 
 def test_events_reach_a_broker_over_its_absence(
