@@ -10,7 +10,7 @@ import numpy as np
 from export.answers import Answers, Labelled, answer, join
 
 VIEWS = (1, 2, 3)
-RIDGES = (0.5,)
+RIDGES = (1.0,)
 """Penalties of the category classifier that are tried."""
 
 

@@ -3,7 +3,8 @@
 The nearest SKU tells the category well while the SKU is enrolled. Where it is not, its look-alike may be
 of another category, while a linear classifier over all enrolled SKUs still finds what sisters share.
 Ridge regression on one vector a SKU needs no training: it is solved in closed form from the references
-whenever they change.
+whenever they change. Most of its penalty lies where pictures of one SKU differ, as in regularised
+discriminant analysis (Friedman, 1989): what light and angle change tells nothing of a category.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ import numpy.typing as npt
 from edge.gallery.evidence import LOWEST, Evidence
 from edge.gallery.hierarchy import Hierarchy
 from edge.types import F32, I64
+
+F64 = npt.NDArray[np.float64]
+
+WITHIN = 0.75
+"""Share of the penalty that follows the spread within SKUs; the rest is the same in all directions."""
 
 MAX_REFERENCES = 16384
 """Bound on the references that are learned from: the fit must not hold up an enrolment."""
@@ -45,13 +51,14 @@ class CategoryRidge:
 
         ``vectors (R, D)`` and ``sku_index (R,)`` are the references; ``categories`` is by SKU.
         ``ridge`` is the penalty in units of the mean variance of a dimension (Hoerl and Kennard,
-        1970). Every SKU weighs the same, however many references it has.
+        1970), ``WITHIN`` of it along the spread within SKUs, where any has several references. Every
+        SKU weighs the same, however many references it has.
         """
         cut = [path[:depth] for path in categories]
         paths = tuple(sorted({cut[i] for i in np.unique(sku_index).tolist() if cut[i]}))
         number = {path: i for i, path in enumerate(paths)}
         hierarchy = Hierarchy(paths, np.ones(len(paths), np.bool_), depth)
-        means, skus = _means(vectors, sku_index)
+        means, within, skus = _by_sku(vectors, sku_index)
         own = np.array([number.get(cut[i], -1) for i in skus.tolist()], np.int64)
         means, own = means[own >= 0], own[own >= 0]
         if not len(means):
@@ -63,7 +70,7 @@ class CategoryRidge:
         gram = spread.T @ spread / len(means)
         penalty = max(ridge * float(np.trace(gram)) / len(gram), 1e-9)
         cross = spread.T @ (target - share) / len(means)
-        weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), cross)
+        weights = np.linalg.solve(gram + penalty * _shape(within), cross)
         bias = share - centre @ weights
         return cls(weights.astype(np.float32), bias.astype(np.float32), paths, hierarchy)
 
@@ -86,13 +93,27 @@ class CategoryRidge:
         return best, self.hierarchy.margins(found)[:, :depth]
 
 
-def _means(
+def _by_sku(
     vectors: F32, sku_index: npt.NDArray[np.integer]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.integer]]:
-    """The mean vector of each SKU that has references, and the SKUs, ascending."""
+) -> tuple[F64, F64, npt.NDArray[np.integer]]:
+    """The mean vector of each SKU that has references, the covariance ``(D, D)`` around these means,
+    each SKU weighing the same, and the SKUs, ascending."""
     order = np.argsort(sku_index, kind="stable")
     skus, start, count = np.unique(sku_index[order], return_index=True, return_counts=True)
+    dim = vectors.shape[1]
     if not len(skus):
-        return np.zeros((0, vectors.shape[1])), skus
-    total = np.add.reduceat(vectors[order].astype(np.float64), start, axis=0)
-    return total / count[:, None], skus
+        return np.zeros((0, dim)), np.zeros((dim, dim)), skus
+    sorted_ = vectors[order]
+    means = np.add.reduceat(sorted_, start, axis=0, dtype=np.float64) / count[:, None]
+    of_sku = np.repeat(np.arange(len(skus)), count)
+    rest = sorted_ - means.astype(np.float32)[of_sku]
+    rest /= np.sqrt(count, dtype=np.float32)[of_sku, None]
+    return means, (rest.T @ rest).astype(np.float64) / len(skus), skus
+
+
+def _shape(within: F64) -> F64:
+    """The penalty's directions ``(D, D)``, of mean 1 on the diagonal."""
+    even = np.eye(len(within))
+    mean = float(np.trace(within)) / len(within)
+    # pictures of one SKU that are all the same leave rounding errors
+    return even if mean < 1e-9 else (1.0 - WITHIN) * even + WITHIN * within / mean

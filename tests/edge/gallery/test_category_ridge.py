@@ -114,3 +114,24 @@ def test_an_empty_gallery_has_nothing_to_learn_from(tmp_path: Path, unit) -> Non
     gallery = Gallery.open(tmp_path / "g.db")
     made = gallery.match(Embeddings(unit(2, 8, 0), gallery.tower), gallery.matcher(point))
     assert (made.sku_id, made.category) == ((None, None), ((), ()))
+
+
+def test_what_differs_between_pictures_of_one_sku_tells_no_category() -> None:
+    """Light: every SKU was seen bright and dark, but most of the juice's pictures are dark."""
+    rng = np.random.default_rng(0)
+    kind, light = np.eye(6, dtype=np.float32)[:2]
+    vectors, owner = [], []
+    for sku in range(8):
+        sign = 1 if sku % 2 else -1
+        for shade in (-1, 1):
+            noise = 0.05 * rng.standard_normal(6)
+            vectors.append(0.4 * sign * kind + (0.8 * shade + 0.3 * sign) * light + noise)
+            owner.append(sku)
+    paths = [("juice",) if sku % 2 else ("milk",) for sku in range(8)]
+    given = np.array(vectors, np.float32), np.array(owner)
+    ridge = CategoryRidge.fit(*given, paths, 1, 2.0)
+    telling, fooling = np.abs(ridge.weights[:2, 0])
+    assert telling > 4 * fooling
+    # a dark juice is a juice
+    best, _ = ridge.margins((0.4 * kind - 0.5 * light)[None])
+    assert ridge.paths[int(best[0])] == ("juice",)
