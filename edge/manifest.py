@@ -70,7 +70,11 @@ class ScalePolicy(_Model):
 
 
 class DetectorSpec(_Model):
-    """The detector's files, input, head layout and thresholds."""
+    """The detector's files, input, head layout and thresholds.
+
+    Boxes whose IoU is above ``iou`` are one. With ``soft_sigma`` the others lose confidence to surer
+    boxes that they overlap (Soft-NMS), and ``confidence`` is asked for after that.
+    """
 
     variants: tuple[Variant, ...] = Field(min_length=1)
     head: Head
@@ -82,6 +86,7 @@ class DetectorSpec(_Model):
     class_names: tuple[str, ...] = Field(min_length=1)
     confidence: Unit
     iou: Unit
+    soft_sigma: Annotated[float, Field(gt=0.0)] | None = None
     max_det: int = Field(ge=1000)
     scale: ScalePolicy = ScalePolicy()
     provenance: Provenance

@@ -40,6 +40,10 @@ def pack(
     class_name: Annotated[list[str] | None, typer.Option(help="Its classes, in order.")] = None,
     confidence: Annotated[float | None, typer.Option(help="Lowest confidence kept.")] = None,
     iou: Annotated[float | None, typer.Option(help="IoU above which boxes are one.")] = None,
+    soft_sigma: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Width of Soft-NMS below that IoU; without it none."),
+    ] = None,
     facing_px: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Facing sizes it finds, in input pixels (square root of area)."),
@@ -84,6 +88,7 @@ def pack(
             class_names=tuple(class_name or ()),
             confidence=confidence,
             iou=iou,
+            soft_sigma=soft_sigma,
             facing_px=facing_px,
             enough_coverage=enough_coverage,
             input_size=input_size,

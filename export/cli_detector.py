@@ -65,6 +65,10 @@ def detector(
         float | None, typer.Option(help="Where precision and recall are stated.")
     ] = None,
     iou: Annotated[float | None, typer.Option(help="IoU above which boxes are one.")] = None,
+    soft_sigma: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Width of Soft-NMS below that IoU; without it none."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -86,6 +90,7 @@ def detector(
         scale=scale,
         confidence=confidence,
         iou=iou,
+        soft_sigma=soft_sigma,
         threads=threads,
     )
     with console.progress("photos") as progress:

@@ -31,6 +31,7 @@ class DetectorRequest:
     scale: str = "whole"
     confidence: float | None = None
     iou: float | None = None
+    soft_sigma: float | None = None
     threads: int | None = None
 
 
@@ -123,6 +124,6 @@ def _precisions(
 
 
 def _with_thresholds(opened: DetectorFile, request: DetectorRequest) -> DetectorFile:
-    given = {"confidence": request.confidence, "iou": request.iou}
+    given = {name: getattr(request, name) for name in ("confidence", "iou", "soft_sigma")}
     changes = {key: value for key, value in given.items() if value is not None}
     return replace(opened, spec=opened.spec.model_copy(update=changes))

@@ -46,6 +46,7 @@ class PackRequest:
     class_names: tuple[str, ...] = ()
     confidence: float | None = None
     iou: float | None = None
+    soft_sigma: float | None = None
     facing_px: tuple[float, float] | None = None
     enough_coverage: float | None = None
     input_size: int = 640
@@ -120,8 +121,9 @@ def _detector(
             files[variant.file] = known.path / variant.file
         scale = _scale(request, spec.scale)
         changes: dict[str, Any] = {"scale": scale}
-        changes |= {"confidence": request.confidence} if request.confidence is not None else {}
-        changes |= {"iou": request.iou} if request.iou is not None else {}
+        for name in ("confidence", "iou", "soft_sigma"):
+            value = getattr(request, name)
+            changes |= {name: value} if value is not None else {}
         return DetectorSpec.model_validate({**spec.model_dump(), **changes})
     if not request.detector_licence or not request.detector_source:
         raise ConfigError("--detector needs --detector-licence and --detector-source")
@@ -133,6 +135,7 @@ def _detector(
             class_names=request.class_names,
             confidence=request.confidence,
             iou=request.iou,
+            soft_sigma=request.soft_sigma,
             input_size=request.input_size,
             scale=_scale(request, ScalePolicy()),
         ),

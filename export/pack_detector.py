@@ -27,6 +27,7 @@ class DetectorOptions:
     class_names: tuple[str, ...] = ()
     confidence: float | None = None
     iou: float | None = None
+    soft_sigma: float | None = None
     input_size: int = 640
     scale: ScalePolicy | None = None
 
@@ -62,6 +63,7 @@ def described_detector(
         class_names=options.class_names,
         confidence=options.confidence,
         iou=options.iou,
+        soft_sigma=options.soft_sigma,
         scale=options.scale,
     )
     if len(paths) > 1:

@@ -85,6 +85,7 @@ def recognised_spec(
     class_names: tuple[str, ...] = (),
     confidence: float | None = None,
     iou: float | None = None,
+    soft_sigma: float | None = None,
     scale: ScalePolicy | None = None,
 ) -> DetectorSpec:
     """What a manifest says of a recognised detector ``file``; what is not given gets a default."""
@@ -100,6 +101,7 @@ def recognised_spec(
         class_names=class_names or names,
         confidence=0.3 if confidence is None else confidence,
         iou=0.6 if iou is None else iou,
+        soft_sigma=soft_sigma,
         max_det=2000,
         scale=scale or ScalePolicy(),
         provenance=provenance,

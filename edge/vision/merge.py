@@ -42,6 +42,13 @@ def merge(
         keep = np.argsort(-confidence, kind="stable")
     else:
         keep = _suppress(xyxy, confidence, class_id, cut, spec.iou)
+        if spec.soft_sigma is not None:
+            soft = geometry.soften(
+                xyxy[keep], confidence[keep], spec.soft_sigma, group=class_id[keep]
+            )
+            confidence[keep] = soft
+            keep = keep[np.argsort(-soft, kind="stable")]
+            keep = keep[confidence[keep] >= spec.confidence]
     keep = keep[: spec.max_det]
     return Detections(xyxy[keep], confidence[keep], class_id[keep])
 

@@ -109,6 +109,30 @@ def test_classes_left_of_the_frame_do_not_meet() -> None:
     assert geometry.nms(xyxy, score, 0.2, group=np.array([0, 1])).tolist() == [1, 0]
 
 
+@given(scored(), st.sampled_from([0.1, 0.5, 5.0]))
+def test_scores_soften_by_what_surer_boxes_cover(
+    found: tuple[F32, F32, np.ndarray], sigma: float
+) -> None:
+    xyxy, score, group = found
+    order = np.argsort(-score, kind="stable")
+    expected = score.astype(np.float64)
+    for place, i in enumerate(order):
+        for j in order[:place]:
+            if group[i] == group[j]:
+                shared = float(geometry.iou(xyxy[[i]], xyxy[[j]])[0, 0])
+                expected[i] *= np.exp(-(shared**2) / sigma)
+    softened = geometry.soften(xyxy, score, sigma, group=group)
+    np.testing.assert_allclose(softened, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_lone_box_keeps_its_score() -> None:
+    xyxy = np.array([[0, 0, 10, 10], [0, 5, 10, 15], [40, 0, 50, 10]], np.float32)
+    score = np.array([0.9, 0.8, 0.7], np.float32)
+    softened = geometry.soften(xyxy, score, 0.5)
+    np.testing.assert_allclose(softened, [0.9, 0.8 * np.exp(-2 / 9), 0.7], rtol=1e-5)
+    assert geometry.soften(EMPTY, np.zeros(0, np.float32), 0.5).shape == (0,)
+
+
 positive = st.floats(0.03125, 8, width=32)
 offset = st.floats(0, 2000, width=32)
 

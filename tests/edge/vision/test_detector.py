@@ -69,6 +69,21 @@ def test_end_to_end_boxes_of_one_pass_are_not_suppressed() -> None:
     np.testing.assert_allclose(found.confidence, [0.9, 0.7])
 
 
+def test_a_box_that_surer_ones_cover_in_part_needs_more_confidence() -> None:
+    # cx, cy, w, h, score: IoU 1/3 with the first, and a lone one of the same confidence
+    rows = np.array(
+        [[20, 20, 20, 20, 0.9], [30, 20, 20, 20, 0.7], [50, 50, 12, 12, 0.7]], np.float32
+    ).T
+    image = np.zeros((64, 64, 3), np.uint8)
+    hard, _ = fixed(rows).detect(image)
+    np.testing.assert_allclose(hard.confidence, [0.9, 0.7, 0.7])
+    soft, _ = fixed(rows, soft_sigma=0.5).detect(image)
+    np.testing.assert_allclose(soft.confidence, [0.9, 0.7])
+    assert soft.xyxy[1].tolist() == [44, 44, 56, 56]
+    wide, _ = fixed(rows, soft_sigma=5.0).detect(image)
+    np.testing.assert_allclose(wide.confidence, [0.9, 0.7, 0.7 * np.exp(-1 / 45)], rtol=1e-5)
+
+
 def test_a_limit_is_kept_and_said(caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:40, :40]
