@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ import torch
 from edge.errors import OutputError
 from export.dense import dense_loss
 from export.detector import load_detector
-from export.detector_batches import batches, prefetched
+from export.detector_batches import SIZE, batches, prefetched
 from export.training_state import save_checkpoint
 
 
@@ -47,6 +47,7 @@ class DetectorTraining:
     ema_decay: float = 0.998
     box_weight: float = 0.5
     threads: int = 2
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
     save_every_s: float = 240.0
 
@@ -66,7 +67,8 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=2))
     model, checkpoint = load_detector(config.start)
-    model.train()
+    # the batches come in this order: else every convolution turns its weights round at each step
+    model.to(memory_format=torch.channels_last).train()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     ema = copy.deepcopy(model).eval()
@@ -82,6 +84,8 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent_s"]
         log(f"resumed at step {step}, {spent / 60:.1f} min")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and _bf16_is_faster(model))
+    log(f"computing in {'bf16' if bf16 else 'fp32'}")
     stream = prefetched(batches(config, np.random.default_rng(config.seed + step)))
     box_loss = _box_criterion(model)
     strides = model.model[-1].stride
@@ -92,7 +96,7 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         for group in optimiser.param_groups:
             group["lr"] = rate
         images, dense, boxes = next(stream)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             preds = model(images)
         split = len(dense)
         loss = dense_loss(_rows(preds, 0, split), dense, strides)
@@ -126,6 +130,20 @@ def _schedule(progress: float, step: int, config: DetectorTraining) -> float:
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     warm = min(1.0, (step + 1) / config.warm_up_steps)
     return warm * (config.final_lr_share + (1 - config.final_lr_share) * cosine)
+
+
+def _bf16_is_faster(model: torch.nn.Module) -> bool:
+    """Whether steps are faster in bfloat16 on this CPU: twice as fast on some, slower on others."""
+    trial = copy.deepcopy(model)  # a step moves the statistics of normalisation
+    images = torch.rand(2, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+    spent = {}
+    for bf16 in (False, True, False, True):  # the first of each warms up
+        begun = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            scores = trial(images)["scores"]
+        scores.float().square().mean().backward()
+        spent[bf16] = time.perf_counter() - begun
+    return spent[True] < spent[False]
 
 
 def _rows(preds: dict[str, Any], start: int, stop: int) -> dict[str, Any]:
