@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.daemon.runtime import Runtime
 from edge.errors import ConfigError
+from edge.shelf.clearance import answers_of
 from edge.shelf.slot import Answer, Votes
 from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.slots import ShelfMemory
@@ -65,8 +66,12 @@ def match_again(memory: ShelfMemory, runtime: Runtime) -> None:
         return
     vectors = np.stack([slot.votes.mean() for slot in slots])
     matches = runtime.match(Embeddings(vectors, tower))
-    for row, slot in enumerate(slots):
-        slot.answer = Answer() if matches is None else Answer.of(matches, row)
+    if matches is None or runtime.matcher is None:
+        answers = [Answer()] * len(slots)
+    else:
+        answers = answers_of(matches, runtime.matcher.operating_point)
+    for slot, answer in zip(slots, answers, strict=True):
+        slot.answer = answer
 
 
 def forget_embeddings(memory: ShelfMemory) -> None:

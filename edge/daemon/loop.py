@@ -109,7 +109,7 @@ class Loop:
 
     def _finish(self, steps: list[tuple[Lane, Taken, Pass]]) -> list[Event]:
         watch = Stopwatch()
-        wanted = [(taken.frame.image, step.plan.xyxy) for _, taken, step in steps]
+        wanted = [(step.image, step.plan.xyxy) for _, _, step in steps]
         counts = [len(xyxy) for _, xyxy in wanted]
         together: Embeddings | None = None
         if sum(counts):

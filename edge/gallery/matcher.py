@@ -78,6 +78,11 @@ class Matcher:
         self._k = max(1, min(max(for_candidates, for_margin), len(reference_ids)))
 
     @property
+    def operating_point(self) -> OperatingPoint:
+        """Where a SKU is accepted."""
+        return self._point
+
+    @property
     def k(self) -> int:
         """How many neighbours to search a crop.
 

@@ -65,6 +65,7 @@ class Appearance:
         self.noise = PictureNoise(settings, (rows, columns))
         self._resumed = False
         self._light = LightMatch((width, height))
+        self.factor: F32 | None = None
         self._trusted: Mask = np.ones(self._light.cells_wh[::-1], bool)
         # fresh memory costs more than the work done in it
         self._even, self._scratch, self._weight = np.empty((3, height, width, 3), np.float32)
@@ -98,7 +99,7 @@ class Appearance:
             self.reference = small.copy()
         elif self._resumed:
             self._fill_unknown(small)
-        factor = self._light.factor(small, self.reference, self._trusted)
+        self.factor = factor = self._light.factor(small, self.reference, self._trusted)
         light = self._light.level
         even = self._even
         self._light.even(small, self.reference, factor, even)

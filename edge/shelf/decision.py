@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from edge import geometry
-from edge.shelf.slot import Pending, Slot
+from edge.shelf.slot import Pending, Slot, is_phantom
 from edge.shelf.slot_events import Kind
 from edge.shelf.slot_settings import SlotSettings
 
@@ -60,7 +60,7 @@ def decide(
     if pending.votes.count < settings.votes:
         return _WAIT
     similarity = slot.votes.similarity(pending.votes)
-    if large and _phantom(pending, settings):
+    if large and is_phantom(pending.answer, pending.confidence, settings):
         return Verdict("change", "taken", empties=True)
     differs = similarity is not None and similarity < settings.same_similarity
     before, after = slot.answer.sku_id, pending.answer.sku_id
@@ -84,7 +84,7 @@ def _decide_empty(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdi
         return _SAME
     if not pending.seen or pending.votes.count < settings.votes:
         return _WAIT
-    if _phantom(pending, settings):
+    if is_phantom(pending.answer, pending.confidence, settings):
         return _SAME
     similarity = slot.votes.similarity(pending.votes)
     if slot.gap or not slot.held:
@@ -94,16 +94,6 @@ def _decide_empty(slot: Slot, pending: Pending, settings: SlotSettings) -> Verdi
     if before is None or after is None:
         same = similarity is not None and similarity >= settings.same_similarity
     return Verdict("change", "put_back" if same else "replaced", similarity)
-
-
-def _phantom(pending: Pending, settings: SlotSettings) -> bool:
-    """Whether the detector found a piece of empty shelf: unsure, and like nothing that is sold."""
-    answer = pending.answer
-    return (
-        bool(answer.top)
-        and answer.similarity < settings.phantom_similarity
-        and pending.confidence < settings.phantom_confidence
-    )
 
 
 def _by_size(slot: Slot, pending: Pending) -> Kind | None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.types import F32
+from edge.types import F32, U8
 
 CELLS_ACROSS = 40
 """Cells of a picture's width in which the light is estimated: a few make a facing."""
@@ -14,6 +14,7 @@ STRIP = 4
 """Height of the rows in which flicker bands are estimated."""
 Mask = npt.NDArray[np.bool_]
 _MOST = 0.5
+_PART = 96  # rows of a frame
 _BRIGHT = 246.0  # near clipping, a pixel no longer says how bright its place is
 
 
@@ -89,6 +90,36 @@ class LightMatch:
         return np.asarray(
             cv2.resize(half, self._strips_wh, interpolation=cv2.INTER_AREA), np.float32
         )
+
+
+def evened(image: U8, xyxy: F32 | None, factor: F32) -> U8:
+    """A copy of a frame in which all of it, or the boxes, are in the light of the reference.
+
+    Args:
+        image: ``(H, W, 3) uint8``, of any size.
+        xyxy: ``(N, 4) float32`` in its pixels; what lies outside all of them stays as it is. None
+            for the whole frame.
+        factor: of ``LightMatch``, over the same view.
+
+    Pixels near clipping stay as they are: how bright their place is they do not say.
+    """
+    height, width = image.shape[:2]
+    rows, columns = factor.shape[:2]
+    out = image.copy()
+    if xyxy is None:
+        # in parts, so that a large frame takes little more memory than its copy
+        tops = range(0, height, _PART)
+        xyxy = np.array([[0, top, width, top + _PART] for top in tops], np.float32)
+    low = np.floor(xyxy[:, :2]).clip(0, (width - 1, height - 1)).astype(int)
+    high = np.ceil(xyxy[:, 2:]).clip(low + 1, (width, height)).astype(int)
+    for (x1, y1), (x2, y2) in zip(low.tolist(), high.tolist(), strict=True):
+        top, left = y1 * rows // height, x1 * columns // width
+        bottom, right = -(-y2 * rows // height), -(-x2 * columns // width)
+        field = cv2.resize(factor[top:bottom, left:right], (x2 - x1, y2 - y1))
+        seen = image[y1:y2, x1:x2]
+        even = cv2.multiply(seen, field, dtype=cv2.CV_8U)
+        out[y1:y2, x1:x2] = np.where(seen >= _BRIGHT, seen, even)
+    return out
 
 
 def _filled(cells: F32, trusted: npt.NDArray[np.bool_]) -> F32:

@@ -86,7 +86,7 @@ class Settling:
         since_s = self._visibility.changed_since(slot)
         self._visibility.adopt(slot, box, noise=slot.filled and verdict.outcome == "same")
         slot.pending = None
-        doubtful = slot.filled and not slot.counts(self._settings.present_share)
+        doubtful = slot.filled and not slot.counts(self._settings)
         if verdict.outcome == "change" and doubtful and verdict.empties:
             # what never counted as a facing cannot be taken: it is forgotten
             slot.filled, slot.held, slot.empty_since = False, False, float("-inf")

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from edge import geometry
+from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, Candidate, Matches
 
 SlotState = Literal["filled", "empty", "occluded"]
@@ -16,7 +17,8 @@ _SAME_BOX = 0.8  # overlap from which a slot keeps its box, so that its crops st
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the gallery said about a product; fields as a row of ``Matches``."""
+    """What the gallery said about a product; fields as a row of ``Matches``, and its ``clearance``:
+    how far, in cosine, it is from where it would be another, NaN where that is not known."""
 
     sku_id: str | None = None
     category: tuple[str, ...] = ()
@@ -24,6 +26,7 @@ class Answer:
     margin: float = float("nan")
     probability: float = float("nan")
     top: tuple[Candidate, ...] = ()
+    clearance: float = float("nan")
 
     @classmethod
     def of(cls, matches: Matches, row: int) -> Answer:
@@ -40,18 +43,27 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Votes:
-    """Embeddings of one product, added up: the sum of unit vectors is its identity over time."""
+    """Embeddings of one product, added up: the sum of unit vectors is its identity over time.
+
+    ``light`` is the best in which one was made, as a part of the reference's.
+    """
 
     total: F32 | None = None
     count: float = 0.0
+    light: float = 0.0
 
-    def with_vector(self, vector: F32, most: int) -> Votes:
+    def with_vector(self, vector: F32, most: int, light: float = 1.0) -> Votes:
         """One more embedding; above ``most`` the older ones fade."""
+        light = max(self.light, light)
         if self.total is None:
-            return Votes(vector.copy(), 1.0)
+            return Votes(vector.copy(), 1.0, light)
         fade = min(1.0, (most - 1) / self.count)
         total = self.total * np.float32(fade) + vector
-        return Votes(np.asarray(total, np.float32), self.count * fade + 1.0)
+        return Votes(np.asarray(total, np.float32), self.count * fade + 1.0, light)
+
+    def confirmed_in(self, light: float, least: float) -> bool:
+        """Whether an embedding in this light adds to what was seen in better one."""
+        return light >= least * min(self.light, 1.0)
 
     def mean(self) -> F32:
         """The direction of the sum, of length 1; ValueError before the first embedding."""
@@ -135,9 +147,12 @@ class Slot:
         self.looks = self.looks * fade + 1.0
         self.hits = self.hits * fade + float(found)
 
-    def counts(self, present_share: float) -> bool:
-        """Whether it stands for a facing of the inventory."""
-        return self.filled and self.hits >= present_share * self.looks - 1e-6
+    def counts(self, settings: SlotSettings) -> bool:
+        """Whether it stands for a facing of the inventory: found often enough, and no piece of shelf."""
+        phantom = is_phantom(self.answer, self.confidence, settings)
+        return (
+            not phantom and self.filled and self.hits >= settings.present_share * self.looks - 1e-6
+        )
 
     def check_box(self) -> F32 | None:
         """The box by which a change is judged; None while there is none.
@@ -149,6 +164,15 @@ class Slot:
         if box is None:
             return self.xyxy if self.filled else None
         return self.xyxy if self.filled and alike(box, self.xyxy) else box
+
+
+def is_phantom(answer: Answer, confidence: float, settings: SlotSettings) -> bool:
+    """Whether the detector found a piece of empty shelf: unsure, and like nothing that is sold."""
+    return (
+        bool(answer.top)
+        and answer.similarity < settings.phantom_similarity
+        and confidence < settings.phantom_confidence
+    )
 
 
 def alike(a: F32, b: F32) -> bool:

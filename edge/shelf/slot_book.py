@@ -38,7 +38,7 @@ class SlotBook:
 
     def facings(self) -> list[Slot]:
         """The slots that stand for a facing of the inventory."""
-        return [s for s in self.slots.values() if s.counts(self._settings.present_share)]
+        return [s for s in self.slots.values() if s.counts(self._settings)]
 
     def take(
         self,

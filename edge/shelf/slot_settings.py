@@ -42,13 +42,23 @@ class SlotSettings(BaseModel):
         absent_share: part of a facing that must look changed before a product that is no longer
             detected is taken for gone.
         phantom_similarity: cosine similarity to the nearest product of the gallery below which a
-            detection is taken for a piece of empty shelf, unless the detector is sure of it.
+            detection is taken for a piece of empty shelf, which is no facing, unless the detector
+            is sure of it.
         phantom_confidence: confidence from which it is.
         associate_iou: overlap from which a detection and a slot are the same place.
-        votes: embeddings a change is judged by, and a slot's identity rests on unless one is enough.
+        votes: embeddings a change is judged by, and a slot's identity rests on unless fewer are enough.
         suspects_max: changed facings that are embedded in one frame; more wait for the next ones, those
             that changed first come first.
-        sure_margin: cosine margin to the next SKU from which one embedding is.
+        sure_margin: distance of an answer, in cosine of similarity or margin, from where it would be
+            another, from which one embedding is enough; for n of them it is less by the root of n. A
+            single one strays by about a third of it.
+        doubt_s: as long as the answers of some slots are nearer than that, one of them is embedded
+            again in each such time, in turn.
+        doubt_votes: embeddings a slot's identity rests on at last, however near it is to another;
+            at most ``votes_max``.
+        confirm_light: brightness, as a part of that in which a facing was embedded before, from which
+            an embedding counts for one that looks unchanged; in less light noise is larger against
+            the print, and its answer stays.
         votes_max: embeddings that are remembered; older ones fade.
         refresh_s: each unchanged slot is embedded again once in this time.
         refresh_share: part of all slots that may be embedded again in one frame without a change.
@@ -98,7 +108,10 @@ class SlotSettings(BaseModel):
     associate_iou: Share = 0.5
     votes: Annotated[int, Field(ge=1, le=50)] = 3
     suspects_max: Annotated[int, Field(ge=1, le=10000)] = 8
-    sure_margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.1
+    sure_margin: Annotated[float, Field(ge=0.0, le=2.0)] = 0.06
+    doubt_s: Seconds = 0.4
+    doubt_votes: Annotated[int, Field(ge=1, le=1000)] = 10
+    confirm_light: Share = 0.9
     votes_max: Annotated[int, Field(ge=1, le=1000)] = 10
     refresh_s: Seconds = 1800.0
     refresh_share: Share = 0.02

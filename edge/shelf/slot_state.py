@@ -123,20 +123,24 @@ def _slot_record(slot: Slot) -> dict[str, Any]:
         "looks": slot.looks,
         "hits": slot.hits,
         "votes": slot.votes.count,
+        "light": slot.votes.light,
         "sku": answer.sku_id,
         "category": answer.category,
         "scores": [_finite(v) for v in (answer.similarity, answer.margin, answer.probability)],
+        "clearance": _finite(answer.clearance),
         "top": [(c.sku_id, c.similarity) for c in answer.top if math.isfinite(c.similarity)],
     }
 
 
 def _slot(entry: dict[str, Any], xyxy: F32, total: F32 | None) -> Slot:
-    similarity, margin, probability = (
-        float("nan") if v is None else float(v) for v in entry["scores"]
+    # written by earlier versions without clearance
+    similarity, margin, probability, clearance = (
+        float("nan") if v is None else float(v) for v in (*entry["scores"], entry.get("clearance"))
     )
     answer = Answer(
         entry["sku"], tuple(entry["category"]), similarity, margin, probability,
         tuple(Candidate(str(sku), float(value)) for sku, value in entry["top"]),
+        clearance,
     )  # fmt: skip
     embedded = entry["embedded_at"]
     return Slot(
@@ -145,7 +149,7 @@ def _slot(entry: dict[str, Any], xyxy: F32, total: F32 | None) -> Slot:
         confidence=float(entry["confidence"]),
         filled=bool(entry["filled"]),
         gap=bool(entry["gap"]),
-        votes=Votes(total, float(entry["votes"])),
+        votes=Votes(total, float(entry["votes"]), float(entry.get("light", 1.0))),
         answer=answer,
         held=bool(entry["held"]),
         empty_since=float(entry["empty_since"]),

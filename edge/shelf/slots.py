@@ -11,19 +11,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from edge.manifest import OperatingPoint
+from edge.shelf.clearance import answers_of
+from edge.shelf.light import evened
+from edge.shelf.requests import Plan, Requests
 from edge.shelf.settling import EventLog, Settling
-from edge.shelf.slot import Answer, Slot
+from edge.shelf.slot import Pending, Slot, Votes
 from edge.shelf.slot_book import SlotBook
 from edge.shelf.slot_events import SlotEvent
 from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.slot_state import pack_state, unpack_state
 from edge.shelf.visibility import Visibility
-from edge.types import F32, Detections, Embeddings, Frame, Matches
+from edge.types import F32, U8, Detections, Embeddings, Frame, Matches
 
 Match = Callable[[Embeddings], Matches]
 """From embeddings to the gallery's decision."""
@@ -32,23 +35,8 @@ _PRODUCTS = 0.5  # of the slots, found in another view: a covered camera would s
 _WORTH_A_LOOK = 0.25  # of a facing, changed where there is no slot
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """What to embed of a frame: boxes ``xyxy (M, 4) float32`` in its pixels, and the slot of each.
-
-    ``checks`` says per row whether it looks into a change or confirms what is known.
-    """
-
-    xyxy: F32
-    slot_ids: tuple[int, ...]
-    checks: tuple[bool, ...]
-
-
 class ShelfMemory:
-    """Slots of one camera, their products over time, and what is being looked into.
-
-    ``postponed`` counts suspects that waited for another frame, as only a few are embedded in each.
-    """
+    """Slots of one camera, their products over time, and what is being looked into."""
 
     def __init__(self, camera_id: str, settings: SlotSettings | None = None) -> None:
         self.camera_id = camera_id
@@ -57,10 +45,15 @@ class ShelfMemory:
         self.log = EventLog(camera_id)
         self.view: Visibility | None = None
         self.now_s = 0.0
-        self.postponed = 0
+        self.requests = Requests(self.settings)
         self._at: datetime | None = None
         self._detected_s = -math.inf
         self._outside_looks = 0
+
+    @property
+    def postponed(self) -> int:
+        """Suspects that waited for another frame, as only a few are embedded in each."""
+        return self.requests.postponed
 
     def look(self, frame: Frame) -> bool:
         """Compare a frame with the shelf as it was; True when the detector should see it.
@@ -99,10 +92,23 @@ class ShelfMemory:
                 # the detector found no product in it
                 self._outside_looks = 0
                 view.adopt_outside()
-        return self._requests()
+        return self.requests.plan(self.book, self.now_s, view.light)
+
+    def evened(self, frame: Frame, xyxy: F32 | None = None) -> U8:
+        """The frame just looked at in the light of the shelf as it was, all of it or the boxes
+        ``(N, 4) float32``: other light makes no other product."""
+        view = self._seen()
+        factor = view.appearance.factor
+        if factor is None or view.another_view or (xyxy is not None and not len(xyxy)):
+            return frame.image
+        return evened(frame.image, xyxy, factor)
 
     def update(
-        self, plan: Plan, embeddings: Embeddings | None, match: Match
+        self,
+        plan: Plan,
+        embeddings: Embeddings | None,
+        match: Match,
+        point: OperatingPoint | None = None,
     ) -> tuple[SlotEvent, ...]:
         """Vote with the embeddings of ``plan.xyxy`` and return what changed, oldest first.
 
@@ -110,11 +116,12 @@ class ShelfMemory:
             plan: as ``plan`` gave it for this frame.
             embeddings: a row a box; None where there was nothing to embed.
             match: the gallery's decision.
+            point: where it accepts a SKU; without it no answer is near another.
         """
         view, at = self._seen(), self._at
         assert at is not None
         if embeddings is not None and len(embeddings):
-            self._vote(plan, embeddings, match)
+            self._vote(plan, embeddings, match, point, view.light)
         settling = Settling(self.settings, view, self.log, at, self.now_s)
         moved = False
         for slot in self.book:
@@ -190,34 +197,6 @@ class ShelfMemory:
             view.adopt_outside()
         return since >= self.settings.detect_s and view.calm
 
-    def _requests(self) -> Plan:
-        known = [s for s in self.facings() if s.pending is None and s.watched]
-        new = [s for s in known if not s.votes.count]
-        due = [s for s in known if s.votes.count and self._due(s)]
-        due.sort(key=lambda s: s.embedded_at)
-        limit = math.ceil(self.settings.refresh_share * len(self.book))
-        confirm = [(s, s.xyxy) for s in new + due[: max(0, limit - len(new))]]
-        checks = self._suspects()
-        rows = checks + confirm
-        return Plan(
-            np.array([box for _, box in rows], np.float32).reshape(-1, 4),
-            tuple(slot.slot_id for slot, _ in rows),
-            (True,) * len(checks) + (False,) * len(confirm),
-        )
-
-    def _suspects(self) -> list[tuple[Slot, F32]]:
-        """The changes to be looked into in this frame, those that have waited longest first."""
-        votes, most = self.settings.votes, self.settings.suspects_max
-        checks = [
-            (pending.since_s, slot.slot_id, slot, box)
-            for slot in self.book
-            if (pending := slot.pending) is not None and pending.votes.count < votes
-            if (box := slot.check_box()) is not None
-        ]
-        checks.sort(key=lambda check: check[:2])
-        self.postponed += max(0, len(checks) - most)
-        return [(slot, box) for _, _, slot, box in checks[:most]]
-
     def _to_find(self, slot: Slot) -> bool:
         """Whether the detector must say if something stands in a slot that looks changed."""
         if slot.pending is None or slot.pending.looks >= _LOOKS:
@@ -225,26 +204,32 @@ class ShelfMemory:
         # a product of which a part changed is still there
         return not slot.filled or slot.changed_share >= self.settings.absent_share
 
-    def _due(self, slot: Slot) -> bool:
-        answer = slot.answer
-        sure = answer.sku_id is not None and answer.margin >= self.settings.sure_margin
-        undecided = slot.votes.count < self.settings.votes and not sure
-        return undecided or self.now_s - slot.embedded_at >= self.settings.refresh_s
-
-    def _vote(self, plan: Plan, embeddings: Embeddings, match: Match) -> None:
-        slots = [self.book.slots[slot_id] for slot_id in plan.slot_ids]
-        most = self.settings.votes_max
-        voted = []
-        for slot, check, vector in zip(slots, plan.checks, embeddings.vectors, strict=True):
-            before = slot.pending.votes if check and slot.pending is not None else slot.votes
-            voted.append(before.with_vector(vector, most))
-        means = np.stack([votes.mean() for votes in voted])
-        matches = match(Embeddings(means, embeddings.tower))
-        rows = zip(slots, plan.checks, voted, strict=True)
-        for row, (slot, check, votes) in enumerate(rows):
-            answer = Answer.of(matches, row)
-            if check and slot.pending is not None:
-                slot.pending.votes, slot.pending.answer = votes, answer
+    def _vote(
+        self,
+        plan: Plan,
+        embeddings: Embeddings,
+        match: Match,
+        point: OperatingPoint | None,
+        light: float,
+    ) -> None:
+        most, least = self.settings.votes_max, self.settings.confirm_light
+        voted: list[tuple[Slot, Pending | None, Votes]] = []
+        for slot_id, check, vector in zip(
+            plan.slot_ids, plan.checks, embeddings.vectors, strict=True
+        ):
+            slot = self.book.slots[slot_id]
+            pending = slot.pending if check else None
+            if pending is not None:
+                voted.append((slot, pending, pending.votes.with_vector(vector, most, light)))
+            elif slot.votes.confirmed_in(light, least):
+                voted.append((slot, None, slot.votes.with_vector(vector, most, light)))
+        if not voted:
+            return
+        matches = match(Embeddings(np.stack([v.mean() for _, _, v in voted]), embeddings.tower))
+        answers = answers_of(matches, point)
+        for (slot, pending, votes), answer in zip(voted, answers, strict=True):
+            if pending is not None:
+                pending.votes, pending.answer = votes, answer
             else:
                 slot.votes, slot.answer = votes, answer
                 slot.embedded_at = self.now_s

@@ -14,18 +14,21 @@ import numpy as np
 from edge.gallery.gallery import Gallery
 from edge.gallery.matcher import Matcher
 from edge.pipeline import Models
+from edge.shelf.requests import Plan
 from edge.shelf.slot import Answer, Slot
 from edge.shelf.slot_events import SlotEvent
-from edge.shelf.slots import Plan, ShelfMemory
+from edge.shelf.slots import ShelfMemory
 from edge.timing import Stopwatch
-from edge.types import F32, Detections, Embeddings, Frame, FrameResult, Matches
+from edge.types import F32, U8, Detections, Embeddings, Frame, FrameResult, Matches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """A frame between its phases: what to embed of it is ``plan.xyxy``."""
+    """A frame between its phases: what to embed is ``plan.xyxy`` of ``image``, where those boxes
+    are in the light in which the shelf was first seen."""
 
     frame: Frame
+    image: U8
     plan: Plan
     detected: bool
     scale: str
@@ -67,25 +70,28 @@ class FixedCamera:
         watch = Stopwatch()
         with watch.stage("changes"):
             wanted = self.memory.look(frame)
+            shown = self.memory.evened(frame) if wanted else frame.image
         found = None
         if wanted:
-            found, self._scale = self._models.detector.detect(frame.image, watch)
+            found, self._scale = self._models.detector.detect(shown, watch)
         with watch.stage("slots"):
             plan = self.memory.plan(found)
-        return Pass(frame, plan, wanted, self._scale, watch)
+            image = self.memory.evened(frame, plan.xyxy)
+        return Pass(frame, image, plan, wanted, self._scale, watch)
 
     def embed(self, step: Pass) -> Embeddings | None:
         """Embed what a frame needs; None when that is nothing. Raises InferenceError."""
         if not len(step.plan.xyxy):
             return None
-        return self._models.embedder.embed(step.frame.image, step.plan.xyxy, step.watch)
+        return self._models.embedder.embed(step.image, step.plan.xyxy, step.watch)
 
     def finish(
         self, step: Pass, embeddings: Embeddings | None
     ) -> tuple[FrameResult, tuple[SlotEvent, ...]]:
         """Vote with the embeddings of ``step.plan.xyxy``, in their order."""
         with step.watch.stage("match"):
-            events = self.memory.update(step.plan, embeddings, self._match)
+            point = None if self._matcher is None else self._matcher.operating_point
+            events = self.memory.update(step.plan, embeddings, self._match, point)
         return self._result(step), events
 
     def process(self, frame: Frame) -> tuple[FrameResult, tuple[SlotEvent, ...]]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from edge import geometry
+from edge.manifest import OperatingPoint
 from edge.shelf.slot_events import SlotEvent
 from edge.shelf.slot_settings import SlotSettings
 from edge.shelf.slots import ShelfMemory
@@ -104,6 +105,8 @@ class Watcher:
     hidden: Callable[[F32, int], bool] | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     last_slots: tuple[int, ...] = ()
+    point: OperatingPoint | None = None
+    confidence: float = 0.9
 
     def run(self, seconds: float, paint: Paint | None = None) -> list[SlotEvent]:
         """Some seconds more; returns the events."""
@@ -119,9 +122,10 @@ class Watcher:
         plan = self.memory.plan(found)
         self.last_slots = plan.slot_ids
         self.embedded += len(plan.slot_ids)
-        vectors = embed(frame.image, plan.xyxy) if len(plan.xyxy) else None
+        image = self.memory.evened(frame, plan.xyxy)
+        vectors = embed(image, plan.xyxy) if len(plan.xyxy) else None
         self.number += 1
-        return list(self.memory.update(plan, vectors, match))
+        return list(self.memory.update(plan, vectors, match, self.point))
 
     def _detect(self) -> Detections:
         places = [p for p in self.shelf.products if p not in self.shelf.blind]
@@ -135,7 +139,7 @@ class Watcher:
         count = len(boxes)
         return Detections(
             np.array(boxes, np.float32).reshape(-1, 4),
-            np.full(count, 0.9, np.float32),
+            np.full(count, self.confidence, np.float32),
             np.zeros(count, np.int32),
         )
 
