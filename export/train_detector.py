@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,37 +92,48 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
     strides = model.model[-1].stride
     begun, saved, recent = time.monotonic() - spent, time.monotonic(), []
     budget = config.minutes * 60
-    while (elapsed := time.monotonic() - begun) < budget:
-        rate = config.lr * _schedule(elapsed / budget, step, config)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        images, dense, boxes = next(stream)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            preds = model(images)
-        split = len(dense)
-        loss = dense_loss(_rows(preds, 0, split), dense, strides)
-        if len(images) > split:
-            labelled = _rows(preds, split, len(images))
-            parts, _ = box_loss(labelled, boxes)
-            loss = loss + config.box_weight * parts.sum() / (len(images) - split)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
-        step += 1
-        _update_ema(ema, model, min(config.ema_decay, (1 + step) / (10 + step)))
-        recent.append(float(loss.detach()))
-        if step % 25 == 0:
-            pace = (time.monotonic() - begun) / step
-            log(f"{elapsed / 60:6.1f} min step {step} loss {np.mean(recent):.3f} {pace:.2f} s/step")
-            recent.clear()
-        if time.monotonic() - saved > config.save_every_s:
-            try:
-                _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
-            except OutputError as error:
-                # the earlier files stand, and there may be room again before the end
-                log(f"warning: {error}")
-            saved = time.monotonic()
+    with closing(stream):
+        while (elapsed := time.monotonic() - begun) < budget:
+            rate = config.lr * _schedule(elapsed / budget, step, config)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            images, dense, boxes = next(stream)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                preds = model(images)
+            split = len(dense)
+            loss = dense_loss(_rows(preds, 0, split), dense, strides)
+            if len(images) > split:
+                labelled = _rows(preds, split, len(images))
+                parts, _ = box_loss(labelled, boxes)
+                loss = loss + config.box_weight * parts.sum() / (len(images) - split)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimiser.step()
+            step += 1
+            _update_ema(ema, model, min(config.ema_decay, (1 + step) / (10 + step)))
+            recent.append(float(loss.detach()))
+            if step % 25 == 0:
+                pace = (time.monotonic() - begun) / step
+                log(
+                    f"{elapsed / 60:6.1f} min step {step} loss {np.mean(recent):.3f} {pace:.2f} s/step"
+                )
+                recent.clear()
+            if time.monotonic() - saved > config.save_every_s:
+                try:
+                    _save(
+                        config.out,
+                        checkpoint,
+                        model,
+                        ema,
+                        optimiser,
+                        step,
+                        time.monotonic() - begun,
+                    )
+                except OutputError as error:
+                    # the earlier files stand, and there may be room again before the end
+                    log(f"warning: {error}")
+                saved = time.monotonic()
     _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
     return config.out / "best.pt"
 
@@ -133,16 +145,16 @@ def _schedule(progress: float, step: int, config: DetectorTraining) -> float:
 
 
 def _bf16_is_faster(model: torch.nn.Module) -> bool:
-    """Whether steps are faster in bfloat16 on this CPU: twice as fast on some, slower on others."""
+    """Whether steps are faster in bfloat16: that depends on the CPU, either way."""
     trial = copy.deepcopy(model)  # a step moves the statistics of normalisation
-    images = torch.rand(2, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
-    spent = {}
-    for bf16 in (False, True, False, True):  # the first of each warms up
+    images = torch.rand(4, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+    spent = {False: math.inf, True: math.inf}
+    for bf16 in (False, True) * 3:
         begun = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             scores = trial(images)["scores"]
         scores.float().square().mean().backward()
-        spent[bf16] = time.perf_counter() - begun
+        spent[bf16] = min(spent[bf16], time.perf_counter() - begun)
     return spent[True] < spent[False]
 
 

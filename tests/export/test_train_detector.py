@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
 from edge.errors import ConfigError, OutputError  # noqa: E402
-from export.detector_batches import batches  # noqa: E402
+from export.detector_batches import batches, prefetched  # noqa: E402
 from export.train_detector import DetectorTraining, _save, train_detector  # noqa: E402
 
 
@@ -57,3 +58,24 @@ def test_a_full_disk_keeps_the_state_and_the_model_of_before(
         _save(tmp_path, {}, net, net, optimiser, 2, 2.0)
     assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "best.pt"}
     assert torch.load(tmp_path / "state.pt", weights_only=False)["step"] == 1
+
+
+def test_the_thread_that_prepares_batches_ends_with_the_run() -> None:
+    made = iter(range(1000))
+    before = threading.active_count()
+    stream = prefetched(made)  # type: ignore[arg-type]
+    assert [next(stream), next(stream)] == [0, 1]
+    stream.close()
+    assert threading.active_count() == before
+    assert 2 < next(made) < 10
+
+
+def test_a_mistake_in_the_thread_reaches_the_run() -> None:
+    def broken() -> Any:
+        yield 0
+        raise ConfigError("label.txt: not a label")
+
+    stream = prefetched(broken())
+    next(stream)
+    with pytest.raises(ConfigError, match=r"label\.txt"):
+        next(stream)
