@@ -49,6 +49,7 @@ class LaneFigures:
     detector_runs: int = 0
     embedded: int = 0
     spared: int = 0
+    postponed: int = 0
     facings: int = 0
     slots: int = 0
     changes: int = 0

@@ -143,6 +143,7 @@ class Loop:
         figures.processed += 1
         figures.detector_runs += step.detected
         figures.embedded += embedded
+        figures.postponed = lane.memory.postponed
         figures.slots = len(lane.memory.book)
         figures.spared += max(0, figures.slots - embedded)
         figures.age.add(self.clock.age_s(taken.shared.captured_ns))

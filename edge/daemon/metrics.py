@@ -34,6 +34,7 @@ _LANE = (
     ("detector_runs", "detector_runs", "Frames that the detector saw"),
     ("embedded", "embeds", "Crops that were embedded"),
     ("spared", "embeds_saved", "Facings that kept their answer without being embedded"),
+    ("postponed", "embeds_postponed", "Changed facings that waited to be embedded"),
     ("changes", "changes", "Changes that were reported"),
 )
 _CAMERA = (

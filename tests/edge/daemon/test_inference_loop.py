@@ -12,15 +12,16 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.camera.source import read_image
+from edge.daemon.metrics import Figures, render
 from edge.daemon.process_figures import figures_of
 from edge.daemon.runtime import Runtime
 from edge.errors import BundleError, InferenceError, OutputError
 from edge.pipeline import Models
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import U8
-from tests.edge.daemon.lanes import Bench, noisy
+from tests.edge.daemon.lanes import SLOTS, Bench, noisy
 from tests.edge.daemon.running import EMPTIER
-from tests.factories import SHELF, squares
+from tests.factories import COLOURS, SHELF, squares
 
 pytest.importorskip("onnx")
 
@@ -75,6 +76,22 @@ def test_a_shelf_is_learned_and_a_change_is_told_once(bench: Bench) -> None:
     assert figures.processed == 75
     assert figures.spared > 10 * figures.embedded
     assert figures.detector_runs < 75 / 2
+
+
+def test_changes_that_wait_for_another_frame_are_a_metric(tmp_path: Path, runtime: Runtime) -> None:
+    bench = Bench(tmp_path, runtime, slots=SLOTS.model_copy(update={"suspects_max": 1}))
+    try:
+        settle(bench)
+        assert bench.loop.lanes["a"].figures.postponed == 0
+        settle(bench, squares(dict.fromkeys(SHELF, COLOURS["green"])))
+        lane = bench.loop.lanes["a"].figures
+        assert lane.postponed > 0
+        figures = Figures(tmp_path / "outbox.db")
+        figures.status = {"cameras": {"a": lane.to_json()}}
+        told = f'shelf_edge_embeds_postponed_total{{camera="a"}} {float(lane.postponed)}'
+        assert told in render(figures)[0].decode().splitlines()
+    finally:
+        bench.close()
 
 
 def test_crops_of_all_cameras_share_batches(pair: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
