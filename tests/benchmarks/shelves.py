@@ -125,8 +125,9 @@ def main() -> None:
     detector = Models.open(bundle, threads=options.threads).detector
     photos = [read_labelled(path) for path in files[: options.photos]]
     rng = np.random.default_rng(options.seed)
-    pairs = [(p, cut) for p in photos if (cut := close_up(*p, rng)) is not None][:10]
-    cuts = [cut for _, cut in pairs]
+    every = [(p, cut) for p in photos if (cut := close_up(*p, rng)) is not None]
+    pairs = every[:10]
+    cuts, all_cuts = [cut for _, cut in pairs], [cut for _, cut in every]
     nine = photos[:9]
     report = {
         "bundle": bundle.bundle_id,
@@ -134,6 +135,8 @@ def main() -> None:
         "close_ups": score(detector, cuts),
         "close_ups_enlarged_to_1280": score(detector, [enlarged(c, 1280) for c in cuts]),
         "originals_of_close_ups": score(detector, [p for p, _ in pairs]),
+        "close_ups_of_all_photos": score(detector, all_cuts),
+        "these_enlarged_to_1280": score(detector, [enlarged(c, 1280) for c in all_cuts]),
         "montage_4k": score(detector, [montage(nine)]),
         "originals_of_montage": score(detector, nine),
     }
