@@ -190,7 +190,8 @@ def compare(
     kinds: tuple[str, ...],
     build_only: bool,
 ) -> dict[str, Any]:
-    """Build what is not there yet, and measure all."""
+    """Build what is not there yet, and measure all; exact search always, and first."""
+    kinds = tuple(kind for kind in kinds if kind != "exact")
     prepare(folder, count, asked, facings)
     report: dict[str, Any] = {"target": TARGET, "shape": None, "results": {}}
     for kind in kinds:
