@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge.shelf.light import LightMatch
 from edge.shelf.noise import PictureNoise
 from edge.shelf.registration import counts_as_shift, estimate_shift, shifted
+from edge.shelf.running_mean import blend
 from edge.shelf.slot_settings import SlotSettings
 from edge.types import F32, U8
 
@@ -212,19 +213,16 @@ class Appearance:
 
     def _average(self, even: F32, moving: Mask) -> None:
         self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
-        share = cv2.merge([1.0 / self._count] * 3)
-        cv2.resize(share, self._wh, dst=self._weight, interpolation=cv2.INTER_NEAREST)
-        cv2.subtract(even, self._recent, dst=self._scratch)
-        cv2.multiply(self._scratch, self._weight, dst=self._scratch)
-        cv2.add(self._recent, self._scratch, dst=self._recent)
+        blend(self._recent, even, self._count, _MEMORY, self._scratch, self._weight)
 
     def _energy(self, a: F32, b: F32) -> F32:
         """Mean square difference a block, ``(rows, columns)``, of two pictures ``(H, W, 3)``."""
         cv2.subtract(a, b, dst=self._scratch)
         cv2.multiply(self._scratch, self._scratch, dst=self._scratch)
         size = (a.shape[1] // BLOCK, a.shape[0] // BLOCK)
-        square = cv2.resize(self._scratch, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(square.mean(axis=2), dtype=np.float32)
+        # as one channel: a block's mean over its pixels and their channels in one go
+        rows = self._scratch.reshape(len(a), -1)
+        return np.asarray(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), np.float32)
 
     def _excess(self, dim: float) -> tuple[F32, F32]:
         """How far the recent picture is from the reference, and the least of it that can count."""
