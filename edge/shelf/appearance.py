@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.shelf.light import LightMatch
+from edge.shelf.light import LightMatch, Places, cells_mostly
 from edge.shelf.noise import PictureNoise
 from edge.shelf.registration import counts_as_shift, estimate_shift, shifted
 from edge.shelf.running_mean import blend
@@ -66,11 +66,13 @@ class Appearance:
         self.noise = PictureNoise(settings, (rows, columns))
         self._resumed = False
         self._light = LightMatch((width, height))
+        self._clipped: Places | None = None  # of the reference, until that changes
         self.factor: F32 | None = None
         self._trusted: Mask = np.ones(self._light.cells_wh[::-1], bool)
         # fresh memory costs more than the work done in it
         self._even, self._scratch, self._weight = np.empty((3, height, width, 3), np.float32)
         self._small: F32 = np.zeros((height, width, 3), np.float32)
+        self._grey: U8 = np.zeros((height, width, 3), np.uint8)
         self._recent: F32 = np.zeros((height, width, 3), np.float32)
         self._count: F32 = np.zeros((rows, columns), np.float32)
         self._moved_at: F64 = np.full((rows, columns), -np.inf)
@@ -86,16 +88,18 @@ class Appearance:
         return self._recent
 
     def reduced(self, image: U8) -> F32:
-        """A frame ``(H, W, 3) uint8`` at the size of the comparison, float32 grey levels."""
+        """A frame ``(H, W, 3) uint8`` at the size of the comparison, float32 grey levels; good until
+        the next call."""
         # a slight reduction needs no averaging, which is slow there
         slight = self.scale_xy[0] > 0.6
         how = cv2.INTER_LINEAR if slight else cv2.INTER_AREA
-        small = cv2.resize(image, self._wh, interpolation=how)
-        return np.asarray(small, dtype=np.float32)
+        cv2.resize(image, self._wh, dst=self._grey, interpolation=how)
+        np.copyto(self._small, self._grey)
+        return self._small
 
     def observe(self, image: U8, now_s: float, elapsed_s: float) -> Look:
         """Take in the frame at ``now_s`` (seconds of a clock that never goes back)."""
-        self._small = small = self.reduced(image)
+        small = self.reduced(image)
         if self.reference is None:
             self.reference = small.copy()
         elif self._resumed:
@@ -103,7 +107,9 @@ class Appearance:
         self.factor = factor = self._light.factor(small, self.reference, self._trusted)
         light = self._light.level
         even = self._even
-        self._light.even(small, self.reference, factor, even)
+        if self._clipped is None:
+            self._clipped = self._light.clipped_in(self.reference)
+        self._light.even(small, self.reference, factor, even, self._clipped)
         # noise is a camera's own: in less light it is larger against the reference
         dim = 1.0 / min(max(light, 0.05), 1.0)
         if not self._count.any():
@@ -113,7 +119,8 @@ class Appearance:
         step = self._energy(even, self._recent) / np.float32(dim**2)
         moving = self.noise.moving(step, elapsed_s)
         self._moved_at[moving] = now_s
-        self._average(even, moving)
+        self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
+        blend(self._recent, even, self._count, _MEMORY, self._scratch, self._weight)
         still = now_s - self._moved_at >= self._settings.calm_s - 1e-6
         learn = still & ~self.known
         if learn.any():
@@ -124,13 +131,14 @@ class Appearance:
         differs = self.known & (energy > np.maximum(least, factor2 * self.noise.drift))
         if self.noise.seen_s < self._settings.learn_s:
             # an encoder's first frames are poor: what they became is the reference
-            self.adopt(watched & differs)
+            if differs.any():
+                self.adopt(watched & differs)
             differs[:] = False
         noise = self.noise.level(energy, watched)
         changed = differs & (energy > factor2 * noise)
         if light >= self._settings.least_light:
             self.noise.learn(energy, watched, differs, elapsed_s)
-        self._trusted = _mostly(~(changed | moving), self._light.cells_wh)
+        self._trusted = cells_mostly(~(changed | moving), self._light.cells_wh)
         return Look(moving, still, changed, differs, energy, noise, light)
 
     def adopt(self, blocks: Mask) -> None:
@@ -138,6 +146,7 @@ class Appearance:
         assert self.reference is not None
         np.copyto(self.reference, self._recent, where=self._pixels(blocks)[..., None])
         self.known |= blocks
+        self._clipped = None
 
     def reference_of(self, blocks: Mask) -> U8:
         """The reference picture ``(H, W, 3)`` rounded to grey levels, black outside ``blocks``."""
@@ -148,6 +157,7 @@ class Appearance:
     def resume(self, reference: F32 | None, known: Mask) -> None:
         """Go on from a stored reference ``(H, W, 3)``; outside ``known`` it is learned anew."""
         self.reference = reference
+        self._clipped = None
         self.known = known.copy()
         self._resumed = reference is not None
 
@@ -195,6 +205,7 @@ class Appearance:
     def relearn(self) -> None:
         """After the camera moved: learn the reference anew, in the present light."""
         self.reference = self._small.copy()
+        self._clipped = None
         self.known[:] = False
         self._trusted[:] = True
         self._count[:] = 0
@@ -209,11 +220,8 @@ class Appearance:
             now, then = small[known].sum(axis=0), self.reference[known].sum(axis=0)
             gain = now / np.maximum(then, 1.0)
         np.copyto(self.reference, small / gain, where=~known[..., None])
+        self._clipped = None
         self._resumed = False
-
-    def _average(self, even: F32, moving: Mask) -> None:
-        self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
-        blend(self._recent, even, self._count, _MEMORY, self._scratch, self._weight)
 
     def _energy(self, a: F32, b: F32) -> F32:
         """Mean square difference a block, ``(rows, columns)``, of two pictures ``(H, W, 3)``."""
@@ -238,9 +246,3 @@ class Appearance:
     def _pixels(self, blocks: Mask) -> Mask:
         full = cv2.resize(blocks.astype(np.uint8), self._wh, interpolation=cv2.INTER_NEAREST)
         return np.asarray(full, dtype=bool)
-
-
-def _mostly(blocks: Mask, cells_wh: tuple[int, int]) -> Mask:
-    """The cells of the light of which nearly all blocks are set."""
-    share = cv2.resize(blocks.astype(np.float32), cells_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(share > 0.75, dtype=bool)

@@ -13,6 +13,7 @@ CELLS_ACROSS = 40
 STRIP = 4
 """Height of the rows in which flicker bands are estimated."""
 Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
 _MOST = 0.5
 _PART = 96  # rows of a frame
 _BRIGHT = 246.0  # near clipping, a pixel no longer says how bright its place is
@@ -75,21 +76,33 @@ class LightMatch:
         cv2.resize(self._wide, (width, height), dst=self._full, interpolation=cv2.INTER_LINEAR)
         return self._full
 
-    def even(self, picture: F32, reference: F32, factor: F32, out: F32) -> None:
+    def even(
+        self, picture: F32, reference: F32, factor: F32, out: F32, clipped: Places | None = None
+    ) -> None:
         """Write ``picture`` as it would look in the reference's light; what is clipped in either
-        is equal to the reference."""
+        is equal to the reference. ``clipped`` is ``clipped_in(reference)``, where it is known."""
         cv2.multiply(picture, factor, dst=out)
-        for bright, sign in ((picture, 1.0), (reference, -1.0)):
-            np.greater_equal(bright, _BRIGHT, out=self._bright)
-            at = np.flatnonzero(self._bright)
+        there = self.clipped_in(reference) if clipped is None else clipped
+        for at, nearer in ((self.clipped_in(picture), np.maximum), (there, np.minimum)):
             if len(at):
-                seen, meant = out.reshape(-1)[at], reference.reshape(-1)[at]
-                out.reshape(-1)[at] = np.where(sign * (meant - seen) > 0, meant, seen)
+                flat = out.reshape(-1)
+                flat[at] = nearer(flat[at], reference.reshape(-1)[at])
+
+    def clipped_in(self, picture: F32) -> Places:
+        """Where a picture is near clipping, as places in it laid flat ``(N,) int64``."""
+        np.greater_equal(picture, _BRIGHT, out=self._bright)
+        return np.flatnonzero(self._bright)
 
     def _by_strip(self, half: cv2.typing.MatLike) -> F32:
         return np.asarray(
             cv2.resize(half, self._strips_wh, interpolation=cv2.INTER_AREA), np.float32
         )
+
+
+def cells_mostly(blocks: Mask, cells_wh: tuple[int, int]) -> Mask:
+    """The cells of the light of which nearly all blocks are set."""
+    share = cv2.resize(blocks.astype(np.float32), cells_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(share > 0.75, dtype=bool)
 
 
 def evened(image: U8, xyxy: F32 | None, factor: F32) -> U8:
