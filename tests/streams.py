@@ -27,6 +27,14 @@ PATIENCE_S = 40.0
 """How long anything may take before a test fails: processes start slowly on a busy machine."""
 
 
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections, and that nobody else can take meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
+
+
 def free_port() -> int:
     """A TCP port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:

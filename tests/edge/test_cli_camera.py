@@ -13,7 +13,7 @@ import pytest
 from edge.camera.probe import probe_settings
 from edge.errors import ConfigError
 from tests.conftest import ROOT
-from tests.streams import free_port, rtsp_server, silent_server, write_noisy_clip
+from tests.streams import closed_port, rtsp_server, silent_server, write_noisy_clip
 
 LOGIN = {"CAM_USER": "shelf", "CAM_PASSWORD": "hunter2"}
 
@@ -63,8 +63,8 @@ def test_a_stream_is_described_without_its_password(clip: Path) -> None:
 
 
 def test_failures_are_one_line_and_status_1() -> None:
-    port = free_port()
-    refused = run(f"rtsp://127.0.0.1:{port}/a")
+    with closed_port() as port:
+        refused = run(f"rtsp://127.0.0.1:{port}/a")
     assert refused.returncode == 1
     assert refused.stderr == (
         f"error: rtsp://127.0.0.1:{port}/a: the connection was refused: nothing listens on this port\n"
