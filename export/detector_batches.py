@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import queue
-import threading
 from collections.abc import Generator, Iterator
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from edge.errors import ConfigError
+from export.ahead import ahead
 from export.dense import DenseTeacher, flip_dense
 from export.views import (
     LabelledPhoto,
@@ -82,41 +83,8 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
 
 
 def prefetched(source: Iterator[Batch], depth: int = 3) -> Generator[Batch]:
-    """Prepare batches in a thread: the teacher and the cutting cost a quarter of a step.
-
-    Close the generator: a thread that still works when Python ends takes the process down with it.
-    """
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def hand_over(item: Batch | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.5)
-            except queue.Full:
-                continue
-            return
-
-    def fill() -> None:
-        try:
-            for batch in source:
-                hand_over(batch)
-                if stop.is_set():
-                    return
-        except BaseException as error:  # handed to the training loop, which raises it
-            hand_over(error)
-
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+    """Prepare batches in a thread: the teacher and the cutting cost a quarter of a step."""
+    return ahead(repeat(partial(next, source)), workers=1, depth=depth)
 
 
 def _some(folder: Path) -> list[LabelledPhoto]:

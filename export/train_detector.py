@@ -92,6 +92,10 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
     strides = model.model[-1].stride
     begun, saved, recent = time.monotonic() - spent, time.monotonic(), []
     budget = config.minutes * 60
+
+    def save() -> None:
+        _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
+
     with closing(stream):
         while (elapsed := time.monotonic() - begun) < budget:
             rate = config.lr * _schedule(elapsed / budget, step, config)
@@ -121,20 +125,12 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
                 recent.clear()
             if time.monotonic() - saved > config.save_every_s:
                 try:
-                    _save(
-                        config.out,
-                        checkpoint,
-                        model,
-                        ema,
-                        optimiser,
-                        step,
-                        time.monotonic() - begun,
-                    )
+                    save()
                 except OutputError as error:
                     # the earlier files stand, and there may be room again before the end
                     log(f"warning: {error}")
                 saved = time.monotonic()
-    _save(config.out, checkpoint, model, ema, optimiser, step, time.monotonic() - begun)
+    save()
     return config.out / "best.pt"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.manifest import Preprocessing
+from export.ahead import ahead
 from export.augment import AugmentConfig, augment
 from export.datasets import (
     Dataset,
@@ -91,18 +92,8 @@ class Loader:
 
     def batches(self, start: int) -> Iterator[Batch]:
         """Batches `start`, `start` + 1, … without an end."""
-        with ThreadPoolExecutor(max_workers=self._workers) as pool:
-            pending: deque[Future[Batch]] = deque()
-            number = start
-            try:
-                while True:
-                    while len(pending) <= self._workers:
-                        pending.append(pool.submit(self._load, number, self._spec()))
-                        number += 1
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        tasks = (partial(self._load, number, self._spec()) for number in count(start))
+        return ahead(tasks, workers=self._workers, depth=self._workers)
 
     def _load(self, number: int, spec: Preprocessing) -> Batch:
         items = self._items(number)
