@@ -122,17 +122,14 @@ class Appearance:
         self._count = np.where(moving, 1.0, np.minimum(self._count + 1, _MEMORY)).astype(np.float32)
         blend(self._recent, even, self._count, _MEMORY, self._scratch, self._weight)
         still = now_s - self._moved_at >= self._settings.calm_s - 1e-6
-        learn = still & ~self.known
-        if learn.any():
-            self.adopt(learn)
+        self.adopt(still & ~self.known)
         energy, least = self._excess(dim)
         factor2 = np.float32(self._settings.noise_factor**2)
         watched = still & self.known
         differs = self.known & (energy > np.maximum(least, factor2 * self.noise.drift))
         if self.noise.seen_s < self._settings.learn_s:
             # an encoder's first frames are poor: what they became is the reference
-            if differs.any():
-                self.adopt(watched & differs)
+            self.adopt(watched & differs)
             differs[:] = False
         noise = self.noise.level(energy, watched)
         changed = differs & (energy > factor2 * noise)
@@ -144,6 +141,8 @@ class Appearance:
     def adopt(self, blocks: Mask) -> None:
         """Make what these blocks look like now their reference."""
         assert self.reference is not None
+        if not blocks.any():
+            return
         np.copyto(self.reference, self._recent, where=self._pixels(blocks)[..., None])
         self.known |= blocks
         self._clipped = None
