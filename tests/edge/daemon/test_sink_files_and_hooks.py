@@ -14,9 +14,10 @@ from edge.daemon.delivery import Delivery, Sent, SinkError
 from edge.daemon.jsonl import JsonLinesSink
 from edge.daemon.outbox import Outbox, Stored
 from edge.daemon.webhook import WebhookSink
-from tests.edge.daemon.brokers import free_port, until
+from tests.edge.daemon.brokers import until
 from tests.edge.daemon.disks import fill, small_disk
 from tests.edge.daemon.events_for_tests import events
+from tests.streams import closed_port
 
 
 def stored(first: int, last: int) -> list[Stored]:
@@ -204,8 +205,8 @@ def test_an_idle_connection_that_the_server_closed_is_opened_again(endpoint: End
 
 
 def test_nobody_listens() -> None:
-    with pytest.raises(SinkError, match="Connection refused"):
-        WebhookSink(f"http://127.0.0.1:{free_port()}/", timeout_s=2).send(stored(1, 1))
+    with closed_port() as port, pytest.raises(SinkError, match="Connection refused"):
+        WebhookSink(f"http://127.0.0.1:{port}/", timeout_s=2).send(stored(1, 1))
 
 
 def test_delivery_goes_on_after_failures_and_counts_refusals(

@@ -17,8 +17,9 @@ from edge.daemon.events import DEVICE
 from edge.daemon.mqtt import MqttSink
 from edge.daemon.outbox import Outbox, Stored
 from edge.daemon.settings import MqttSettings
-from tests.edge.daemon.brokers import Broker, Listener, free_port, until
+from tests.edge.daemon.brokers import Broker, Listener, until
 from tests.edge.daemon.events_for_tests import event, events
+from tests.streams import closed_port
 
 
 def settings(port: int, **changes: object) -> MqttSettings:
@@ -130,10 +131,11 @@ def test_home_assistant_finds_the_cameras(broker: Broker, listener: Listener) ->
 
 
 def test_a_broker_that_is_away_is_an_error_and_no_hang() -> None:
-    sink = MqttSink(settings(free_port()), "dev")
-    with pytest.raises(SinkError, match="cannot connect"):
-        sink.send([stored(1)])
-    sink.close()
+    with closed_port() as port:
+        sink = MqttSink(settings(port), "dev")
+        with pytest.raises(SinkError, match="cannot connect"):
+            sink.send([stored(1)])
+        sink.close()
 
 
 def test_a_broker_that_refuses_the_login_is_named_without_the_password(tmp_path: Path) -> None:
