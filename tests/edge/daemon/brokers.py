@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.streams import free_port
+
 paho = pytest.importorskip("paho.mqtt.client")
 
 
@@ -28,12 +30,6 @@ def find_mosquitto() -> str:
     if found is None:
         pytest.skip("mosquitto is not installed")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Broker:

@@ -21,9 +21,9 @@ import numpy as np
 
 from edge.types import U8
 from tests.conftest import ROOT
-from tests.edge.daemon.brokers import free_port, until
+from tests.edge.daemon.brokers import until
 from tests.factories import SHELF, Layout, squares
-from tests.streams import write_clip_of
+from tests.streams import free_port, write_clip_of
 
 SLOTS = """
 [slots]
