@@ -66,6 +66,17 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def journal_size(path: Path) -> int:
+    """Bytes in the journal beside the gallery at ``path``; 0 where there is none.
+
+    Asked for once: a writer at work may remove the file at any moment.
+    """
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def take_over(path: Path) -> None:
     """Make an existing gallery file safe to replace: its journal is folded in and removed.
 
@@ -116,18 +127,17 @@ def _connect(path: Path, query: str) -> sqlite3.Connection:
 
 
 def _open_reader(path: Path) -> sqlite3.Connection:
-    journal = path.with_name(path.name + "-wal")
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         # a writable connection can recover a journal and leaves no file behind; it only reads
         connection = _connect(path, "rw")
-    elif journal.exists() and journal.stat().st_size:
+    elif journal_size(path):
         connection = _connect(path, "ro")
         try:
             connection.execute("PRAGMA schema_version")
         except sqlite3.OperationalError as error:
             connection.close()
             raise GalleryError(
-                f"{path}: its last changes are in {journal.name}, which cannot be folded in on a"
+                f"{path}: its last changes are in {path.name}-wal, which cannot be folded in on a"
                 " read-only disk: open it once where it can be written"
             ) from error
     else:
@@ -148,13 +158,12 @@ def _check_length(connection: sqlite3.Connection, path: Path) -> None:
     The file is not opened for it: closing it would take away the locks that SQLite holds on it in
     this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
-    journal = path.with_name(path.name + "-wal")
     connection.execute("BEGIN")
     try:
         # while this reads from the file alone, no checkpoint of a writer at work can change it
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-        if journal.exists() and journal.stat().st_size:
+        if journal_size(path):
             return  # the tail may still be in the journal
         size = path.stat().st_size
     finally:

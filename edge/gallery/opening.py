@@ -98,8 +98,7 @@ def open_to_write(path: Path) -> Opened:
     lock = WriterLock(path, wait_s=sqlite.BUSY_TIMEOUT_S)
     try:
         temporaries = remove_leftovers(path)
-        journal = path.with_name(path.name + "-wal")
-        replayed = journal.stat().st_size if lock.left_by and journal.exists() else 0
+        replayed = sqlite.journal_size(path) if lock.left_by else 0
         marks = read_marks(path)
         connection = sqlite.connect(path, read_only=False)
         try:
