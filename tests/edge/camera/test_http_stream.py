@@ -24,7 +24,7 @@ from edge.camera.http_stream import MjpegStream, SnapshotStream, open_http
 from edge.camera.settings import CameraSettings
 from edge.errors import CameraError
 from tests.edge.camera.pictures import encode, noise
-from tests.streams import free_port, silent_server
+from tests.streams import closed_port, silent_server
 
 USER, PASSWORD = "cam", "hunter2"
 REALM, NONCE = "camera", "0123456789"
@@ -199,8 +199,8 @@ def test_a_picture_that_is_cut_short_is_an_error_of_one_frame(camera: str) -> No
 
 
 def test_no_server_and_a_silent_one_are_told_apart() -> None:
-    with pytest.raises(CameraError, match="the connection was refused"):
-        opened(f"http://127.0.0.1:{free_port()}/")
+    with closed_port() as port, pytest.raises(CameraError, match="the connection was refused"):
+        opened(f"http://127.0.0.1:{port}/")
     with silent_server() as port, pytest.raises(CameraError, match="no answer in time"):
         opened(f"http://127.0.0.1:{port}/", open_deadline_s=1)
     with pytest.raises(CameraError, match=r"encrypted connection failed|no answer in time"):

@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 from tests.edge.camera.pictures import encode, noise
 from tests.streams import (
     PATIENCE_S,
-    free_port,
+    closed_port,
     gone,
     http_server,
     kill_hard,
@@ -357,12 +357,13 @@ def test_a_frozen_camera_stays_frozen_while_it_is_opened_again(opened: Open) -> 
         ("absent.mp4", "absent.mp4: no such clip"),
         ("/dev/video93", "/dev/video93: no such camera"),
         ("rtsp://${NO_SUCH_VARIABLE}@127.0.0.1/1", "variable NO_SUCH_VARIABLE is not set"),
-        (f"rtsp://127.0.0.1:{free_port()}/1", "the connection was refused"),
-        (f"http://127.0.0.1:{free_port()}/1", "the connection was refused"),
+        ("rtsp://127.0.0.1:{closed}/1", "the connection was refused"),
+        ("http://127.0.0.1:{closed}/1", "the connection was refused"),
     ],
 )
 def test_the_reason_says_what_is_wrong(opened: Open, url: str, reason: str) -> None:
-    health = wait_for(opened(url), CameraState.DOWN)
+    with closed_port() as closed:
+        health = wait_for(opened(url.replace("{closed}", str(closed))), CameraState.DOWN)
     assert reason in health.reason
 
 
@@ -390,10 +391,11 @@ def test_a_process_that_cannot_be_started_is_tried_again(
 
 
 def test_another_attempt_is_not_a_new_state(opened: Open) -> None:
-    capture = opened(f"http://127.0.0.1:{free_port()}/1")
-    wait_for(capture, CameraState.DOWN)
-    while (health := wait_for(capture, lambda _: True)).failures < 3:
-        assert health.state == CameraState.DOWN
+    with closed_port() as port:
+        capture = opened(f"http://127.0.0.1:{port}/1")
+        wait_for(capture, CameraState.DOWN)
+        while (health := wait_for(capture, lambda _: True)).failures < 3:
+            assert health.state == CameraState.DOWN
 
 
 @pytest.mark.soak

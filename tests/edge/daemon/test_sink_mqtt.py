@@ -244,12 +244,16 @@ def test_order_holds_when_the_broker_dies_in_the_middle(tmp_path: Path) -> None:
         outbox.register(["mqtt"])
         delivery = Delivery(MqttSink(settings(broker.port), "dev"), outbox.path, Backoff(0.2, 0.5))
         delivery.start()
+        returns: list[threading.Timer] = []
         for n in range(1, 301):
             outbox.commit({}, [event(n)])
             delivery.wake()
             if n in (100, 200):
+                for earlier in returns:
+                    earlier.join()
                 broker.stop(kill=True)
-                threading.Timer(0.3, broker.start).start()
+                returns.append(threading.Timer(0.3, broker.start))
+                returns[-1].start()
         until(lambda: outbox.depth()[0] == 0, 60)
         delivery.stop()
     until(lambda: listener.subscribed.is_set())
@@ -257,6 +261,8 @@ def test_order_holds_when_the_broker_dies_in_the_middle(tmp_path: Path) -> None:
     # what was acknowledged while the listener was still away itself it cannot have seen
     assert got == sorted(got)
     listener.close()
+    for last in returns:
+        last.join()
     broker.stop()
 
 

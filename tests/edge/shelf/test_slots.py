@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -313,6 +315,21 @@ def test_a_restart_in_another_light_reports_nothing() -> None:
         watcher.shelf, ShelfMemory.restore("cam", watcher.memory.state(), SETTINGS), 900
     )
     assert again.run(5.0, lambda picture, number: picture * 0.7) == []
+
+
+def test_a_state_written_before_drift_pulse_and_clearance_were_kept_goes_on() -> None:
+    watcher = settled()
+    with np.load(io.BytesIO(watcher.memory.state())) as arrays:
+        older = {n: arrays[n] for n in arrays.files if n not in ("drift", "pulse")}
+    record = json.loads(older["record"].tobytes())
+    for slot in record["slots"]:
+        del slot["clearance"]
+    older["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez(file, **older)
+    again = Watcher(watcher.shelf, ShelfMemory.restore("cam", file.getvalue(), SETTINGS), 900)
+    assert again.run(5.0) == []
+    assert sum(again.memory.inventory().values()) == ALL
 
 
 def test_the_state_keeps_pictures_of_products_only() -> None:
