@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(finetune)
     app.command()(soup)
+    app.command()(join)
     app.command()(evaluate)
     app.command()(tower)
     app.command()(neighbours)
@@ -61,6 +62,26 @@ def soup(
     for what, value in choose_weights(
         runs, out, start=start, shares=tuple(share or SHARES), report=report
     ):
+        print(f"{what}: {value:.4f}")
+    print(out)
+
+
+def join(
+    runs: Annotated[list[Path], typer.Argument(help="Two checkpoints of `edge-export finetune`.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write; the curve stands beside it.")],
+    dim: Annotated[int, typer.Option(min=2, help="Dimensions of the joined embedding.")] = 256,
+    share: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help="Shares of the first tower tried.")
+    ] = None,
+) -> None:
+    """Join two towers into one of both embeddings, at a share that validation chooses."""
+    from export.joined import SHARES
+    from export.joined import join as run
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    for what, value in run(runs, out, dim=dim, shares=tuple(share or SHARES), report=report):
         print(f"{what}: {value:.4f}")
     print(out)
 

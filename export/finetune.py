@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edge.manifest import Preprocessing
 from export.backbones import ImageTower, Provenance, load_tower
 from export.embedding import torch_embed
 from export.images import ImageCache
+from export.joined import joined_tower
 from export.losses import Objective
 from export.parameters import begin
 from export.sampling import BatchSampler, class_ids
@@ -66,10 +67,22 @@ def finetune(config: FinetuneConfig, report: Report = lambda row: None) -> Finet
 
 
 def load_finetuned(file: Path) -> tuple[ImageTower, Provenance]:
-    """The tower with averaged weights out of a checkpoint of `finetune`."""
+    """The tower with averaged weights out of a checkpoint of `finetune`, `soup` or `join`."""
+    state = load_checkpoint(file)
+    if state is not None and "joined" in state:
+        return joined_tower(state, [_loaded(part) for part in state["joined"]])
+    return _loaded(read_finetuned(file))
+
+
+def read_finetuned(file: Path) -> dict[str, Any]:
+    """A checkpoint with a run's `config` and averaged weights `ema`; ConfigError otherwise."""
     state = load_checkpoint(file)
     if state is None or "ema" not in state:
         raise ConfigError(f"{file}: no checkpoint of a fine-tuning run")
+    return state
+
+
+def _loaded(state: Mapping[str, Any]) -> tuple[ImageTower, Provenance]:
     tower, provenance = build(FinetuneConfig.model_validate_json(state["config"]))
     tower.load_state_dict(state["ema"])
     return tower.eval(), provenance

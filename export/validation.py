@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge.manifest import Preprocessing
 from export.datasets import Dataset
-from export.embedding import Embed, embed_samples
+from export.embedding import F32, Embed, embed_samples
 from export.metrics import hits, rank
 from export.training_config import SourceConfig, ValidationConfig
 from export.training_data import open_source
@@ -32,16 +33,24 @@ def open_tasks(configs: tuple[ValidationConfig, ...]) -> list[ValidationTask]:
 
 def measure(tasks: list[ValidationTask], embed: Embed, spec: Preprocessing) -> dict[str, float]:
     """Top-1 by task, and their mean under `mean` where there are any."""
-    top1 = {}
-    for task in tasks:
-        labels = {label: i for i, label in enumerate(task.gallery.labels)}
-        ranking = rank(
+    return score(
+        (
+            task,
             embed_samples(task.gallery.samples, embed, spec),
-            np.array([labels[s.label] for s in task.gallery.samples]),
             embed_samples(task.queries.samples, embed, spec),
         )
+        for task in tasks
+    )
+
+
+def score(embedded: Iterable[tuple[ValidationTask, F32, F32]]) -> dict[str, float]:
+    """`measure` for tasks whose pictures are embedded: (task, gallery (G, D), queries (Q, D))."""
+    top1 = {}
+    for task, gallery, queries in embedded:
+        labels = {label: i for i, label in enumerate(task.gallery.labels)}
+        own = np.array([labels[s.label] for s in task.gallery.samples])
         truth = np.array([labels.get(s.label, -2) for s in task.queries.samples])
-        top1[task.name] = round(float(hits(ranking, truth, 1).mean()), 4)
+        top1[task.name] = round(float(hits(rank(gallery, own, queries), truth, 1).mean()), 4)
     if top1:
         top1["mean"] = round(sum(top1.values()) / len(top1), 4)
     return top1

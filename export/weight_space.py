@@ -12,9 +12,9 @@ from torch import Tensor
 from edge.atomic import write_bytes, write_text
 from edge.errors import ConfigError
 from export.embedding import torch_embed
-from export.finetune import START, build
+from export.finetune import START, build, read_finetuned
 from export.training_config import FinetuneConfig
-from export.training_state import load_checkpoint, save_checkpoint
+from export.training_state import save_checkpoint
 from export.validation import measure, open_tasks
 from export.weights import Chosen, State, greedy_soup, interpolate, wise_ft
 
@@ -94,8 +94,6 @@ def curve_png(curve: Sequence[tuple[str, float]]) -> bytes:
 
 
 def _load(file: Path) -> tuple[State, FinetuneConfig]:
-    state = load_checkpoint(file)
-    if state is None or "ema" not in state:
-        raise ConfigError(f"{file}: no checkpoint of a fine-tuning run")
+    state = read_finetuned(file)
     weights: dict[str, Tensor] = state["ema"]
     return weights, FinetuneConfig.model_validate_json(state["config"])
