@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,8 @@ def join(
     sets += [part for task in tasks for part in (task.gallery.samples, task.queries.samples)]
     embedded: list[list[F32]] = []
     for run, tower in zip(runs, towers, strict=True):
-        report(f"{run}: {sum(map(len, sets))} pictures")
-        embed = torch_embed(tower)
-        embedded.append([embed_samples(part, embed, tower.preprocessing) for part in sets])
+        report(f"{run}: embeds {len(set(chain(*sets)))} pictures")
+        embedded.append(_embedded(sets, tower))
     if dim > sum(part[0].shape[1] for part in embedded):
         raise ConfigError(f"--dim {dim} is more than the towers have together")
 
@@ -158,6 +158,14 @@ def join(
     )
     write_bytes(out.with_suffix(".png"), curve_png(curve))
     return tuple(curve)
+
+
+def _embedded(sets: Sequence[Sequence[Sample]], tower: ImageTower) -> list[F32]:
+    """Vectors of each set; a picture that stands in several is computed once."""
+    distinct = list(dict.fromkeys(chain(*sets)))
+    vectors = embed_samples(distinct, torch_embed(tower), tower.preprocessing)
+    row = {sample: number for number, sample in enumerate(distinct)}
+    return [vectors[[row[sample] for sample in part]] for part in sets]
 
 
 def keep(vectors: F32, dim: int) -> F32:
