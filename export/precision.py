@@ -110,7 +110,10 @@ def to_fp16(fp32: Path, out: Path) -> None:
 
 
 def tail_nodes(graph: Any) -> list[str]:
-    """Names of the nodes from the projection to the output: cheap, and the most sensitive."""
+    """Names of the nodes from the projection to the output, the last ones first.
+
+    They are cheap, and the most sensitive. Of a joined tower those from the projections of its parts.
+    """
     makers = {output: node for node in graph.node for output in node.output}
     names: list[str] = []
     open_tensors = [output.name for output in graph.output]
@@ -119,7 +122,10 @@ def tail_nodes(graph: Any) -> list[str]:
         if node is None or node.op_type not in _TAIL or node.name in names:
             continue
         names.append(node.name)
-        # a projection ends the tail, and what feeds it is the trunk; a shape is no value at all
-        if node.op_type not in ("Gemm", "MatMul", "Shape"):
+        # a projection ends the tail, and what feeds it is the trunk, unless it joins embeddings; a
+        # shape is no value at all
+        given = makers.get(node.input[0]) if node.input else None
+        joins = given is not None and given.op_type == "Concat"
+        if node.op_type not in ("Gemm", "MatMul", "Shape") or (joins and node.op_type != "Shape"):
             open_tensors += node.input
     return names

@@ -82,12 +82,16 @@ def _read(file: Path) -> _Projection | None:
     from onnx import numpy_helper
 
     graph = onnx.load(str(file)).graph
-    names = set(tail_nodes(graph))
-    found = [n for n in graph.node if n.name in names and n.op_type in ("Gemm", "MatMul")]
+    nodes = {node.name: node for node in graph.node}
+    tail = [nodes[name] for name in tail_nodes(graph)]
+    found = [node for node in tail if node.op_type in ("Gemm", "MatMul")]
     constants = {t.name: t for t in graph.initializer}
-    if len(found) != 1 or not set(found[0].input[1:]) <= set(constants):
+    if not found or not set(found[0].input[1:]) <= set(constants):
         return None
     node = found[0]
+    joined = any(n.op_type == "Concat" and node.input[0] in n.output for n in tail)
+    if len(found) > 1 and not joined:
+        return None
     options = {a.name: a for a in node.attribute}
     if any(k in options and options[k].f != 1.0 for k in ("alpha", "beta")) or (
         "transA" in options and options["transA"].i

@@ -15,6 +15,7 @@ from export.cli import app  # noqa: E402
 from export.embedding import embed_samples, onnx_embed, torch_embed  # noqa: E402
 from export.finetune import finetune, load_finetuned  # noqa: E402
 from export.joined import join, keep  # noqa: E402
+from export.precision import tail_nodes  # noqa: E402
 from export.tower import write_onnx  # noqa: E402
 from export.training_data import open_source  # noqa: E402
 from tests.export.test_finetune import _config  # noqa: E402
@@ -73,6 +74,20 @@ def test_the_best_share_is_written_with_its_curve_and_exports(
     found = onnx_embed(tmp_path / "t.onnx")(images)
     assert found.shape == (3, 6)
     np.testing.assert_allclose(found, torch_embed(tower)(images), atol=1e-4)
+
+
+def test_the_tail_of_a_joined_tower_reaches_the_projections_of_its_parts(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    import onnx
+
+    join(runs, tmp_path / "j.pt", dim=6, shares=(0.5,))
+    write_onnx(load_finetuned(tmp_path / "j.pt")[0], tmp_path / "t.onnx")
+    graph = onnx.load(tmp_path / "t.onnx").graph
+    kinds = {node.name: node.op_type for node in graph.node}
+    tail = [kinds[name] for name in tail_nodes(graph)]
+    assert tail.count("Gemm") + tail.count("MatMul") == 3
+    assert "Conv" not in tail
 
 
 def test_the_projection_keeps_what_is_large() -> None:
