@@ -58,6 +58,9 @@ def pack(
         Path | None, typer.Option(help="tower.json as written by `edge-export tower`.")
     ] = None,
     tower_source: Annotated[str | None, typer.Option(help="Where the tower comes from.")] = None,
+    tower_licence: Annotated[
+        str | None, typer.Option(help="Its licence; the architecture's usual one otherwise.")
+    ] = None,
     similarity: Annotated[float | None, typer.Option(help="Lowest similarity accepted.")] = None,
     margin: Annotated[float | None, typer.Option(help="Lowest margin accepted.")] = None,
     category_similarity: Annotated[
@@ -94,6 +97,7 @@ def pack(
             input_size=input_size,
             tower=tower,
             tower_source=tower_source,
+            tower_licence=tower_licence,
             similarity=similarity,
             margin=margin,
             category_similarity=category_similarity,

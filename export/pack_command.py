@@ -52,6 +52,7 @@ class PackRequest:
     input_size: int = 640
     tower: Path | None = None
     tower_source: str | None = None
+    tower_licence: str | None = None
     similarity: float | None = None
     margin: float | None = None
     category_similarity: float | None = None
@@ -193,7 +194,7 @@ def _described_tower(request: PackRequest, path: Path, files: dict[str, Path]) -
             dim=about["dim"],
             preprocessing=Preprocessing.model_validate(about["preprocessing"]),
             fingerprint=about["fingerprint"],
-            provenance=Provenance(licence=start["licence"], source=source),
+            provenance=Provenance(licence=request.tower_licence or start["licence"], source=source),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, ValidationError):

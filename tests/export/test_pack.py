@@ -362,11 +362,13 @@ def test_a_new_tower_brings_its_precisions(tiny_bundle: Path, tmp_path: Path) ->
             tiny_bundle,
             tmp_path,
             tower=described_tower(tmp_path / "t"),
+            tower_licence="apache-2.0 and MIT",
             similarity=0.7,
         )
     )
     tower = bundle.manifest.tower
     assert tower.fingerprint == "ab" * 16 != FINGERPRINT
+    assert tower.provenance.licence == "apache-2.0 and MIT"
     providers = {v.precision: v.providers for v in tower.variants}
     assert providers == {"fp32": ("tensorrt", "cuda"), "int8": ("openvino", "cpu")}
     assert set(bundle.manifest.decision) == {"fp32", "int8"}
