@@ -73,15 +73,21 @@ def join(
     share: Annotated[
         list[float] | None, typer.Option(min=0, max=1, help="Shares of the first tower tried.")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Run whose pictures decide; the first checkpoint's own.")
+    ] = None,
 ) -> None:
     """Join two towers into one of both embeddings, at a share that validation chooses."""
     from export.joined import SHARES
     from export.joined import join as run
+    from export.training_config import load_config
 
     def report(line: str) -> None:
         print(line, flush=True)
 
-    for what, value in run(runs, out, dim=dim, shares=tuple(share or SHARES), report=report):
+    pictures = None if config is None else load_config(config)
+    tried = tuple(share or SHARES)
+    for what, value in run(runs, out, dim=dim, shares=tried, config=pictures, report=report):
         print(f"{what}: {value:.4f}")
     print(out)
 

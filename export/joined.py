@@ -96,13 +96,15 @@ def join(
     *,
     dim: int = 256,
     shares: Sequence[float] = SHARES,
+    config: FinetuneConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[tuple[str, float], ...]:
     """Writes one checkpoint for two fine-tuned towers to `out`, and the curve beside it.
 
-    `shares` of the first tower are tried, by the mean of the first run's validation tasks, through
-    the projection to `dim` that its training pictures give. The curve stands in the file of the same
-    name with .json and .png. Returns (what, measure) in the order tried, each tower alone first.
+    `shares` of the first tower are tried, by the mean of the validation tasks of `config` (the first
+    run's by default), through the projection to `dim` that its training pictures give. The curve
+    stands in the file of the same name with .json and .png. Returns (what, measure) in the order
+    tried, each tower alone first.
 
     Raises ConfigError for checkpoints that are missing, of other preprocessing, without validation,
     or of fewer dimensions than `dim`.
@@ -115,7 +117,7 @@ def join(
     states = [read_finetuned(run) for run in runs]
     towers = [load_finetuned(run)[0] for run in runs]
     SideBySide(towers, (0.5, 0.5))  # what does not fit is told before pictures are embedded
-    config = FinetuneConfig.model_validate_json(states[0]["config"])
+    config = config or FinetuneConfig.model_validate_json(states[0]["config"])
     tasks = open_tasks(config.validation)
     if not tasks:
         raise ConfigError(f"{runs[0]}: its config has no validation to choose by")

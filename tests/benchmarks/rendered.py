@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--stores", type=int, default=5)
-    parser.add_argument("--split", choices=("test", "demo"), default="test")
+    parser.add_argument("--split", choices=("train", "test", "demo"), default="test")
     parser.add_argument("--left-out", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -113,3 +113,8 @@ def test_what_cannot_be_joined_is_named(runs: list[Path], data: Path, tmp_path: 
     with pytest.raises(ConfigError, match="no validation to choose by"):
         join([blind, runs[1]], out)
     assert not out.exists()
+    config = tmp_path / "run.json"
+    config.write_text(_config(data, tmp_path / "e").model_dump_json())
+    call = ["join", str(blind), str(runs[1]), "--out", str(out), "--dim", "6"]
+    app([*call, "--share", "0.5", "--config", str(config)], standalone_mode=False)
+    assert out.exists()
