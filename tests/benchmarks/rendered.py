@@ -4,7 +4,8 @@
         [--seed 0]
 
 Each store has 60 SKUs, one clean front each, and one photo of 110 to 135 facings as in `edge demo`; some
-SKUs are left out of the gallery. Prints one JSON object: per store and pooled, the recall and precision
+SKUs are left out of the gallery. Brands of the split `train` are those of training: for choosing a
+point. Prints one JSON object: per store and pooled, the recall and precision
 of boxes at IoU 0.5, the share of enrolled facings with the right SKU (all, and of those found), the
 share whose nearest SKU is right at any similarity, the share of facings of SKUs left out that were
 accepted as another SKU (FPIR), and what other similarities and margins would give.
