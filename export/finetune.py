@@ -70,8 +70,8 @@ def load_finetuned(file: Path) -> tuple[ImageTower, Provenance]:
     """The tower with averaged weights out of a checkpoint of `finetune`, `soup` or `join`."""
     state = load_checkpoint(file)
     if state is not None and "joined" in state:
-        return joined_tower(state, [_loaded(part) for part in state["joined"]])
-    return _loaded(read_finetuned(file))
+        return joined_tower(state, [tower_of(part) for part in state["joined"]])
+    return tower_of(read_finetuned(file))
 
 
 def read_finetuned(file: Path) -> dict[str, Any]:
@@ -82,7 +82,8 @@ def read_finetuned(file: Path) -> dict[str, Any]:
     return state
 
 
-def _loaded(state: Mapping[str, Any]) -> tuple[ImageTower, Provenance]:
+def tower_of(state: Mapping[str, Any]) -> tuple[ImageTower, Provenance]:
+    """The tower with averaged weights of what `read_finetuned` gave."""
     tower, provenance = build(FinetuneConfig.model_validate_json(state["config"]))
     tower.load_state_dict(state["ema"])
     return tower.eval(), provenance

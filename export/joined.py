@@ -8,7 +8,6 @@ and Young, 1936). A joined tower takes the time of all its parts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge.atomic import write_bytes, write_text
 from edge.errors import ConfigError
 from edge.manifest import Preprocessing
 from export.backbones import ImageTower, Provenance
@@ -109,26 +107,27 @@ def join(
     Raises ConfigError for checkpoints that are missing, of other preprocessing, without validation,
     or of fewer dimensions than `dim`.
     """
-    from export.finetune import load_finetuned, read_finetuned
-    from export.weight_space import curve_png
+    from export.finetune import read_finetuned, tower_of
+    from export.weight_space import write_curve
 
     if len(runs) != 2:
         raise ConfigError(f"two checkpoints are joined, not {len(runs)}")
     states = [read_finetuned(run) for run in runs]
-    towers = [load_finetuned(run)[0] for run in runs]
+    towers = [tower_of(state)[0] for state in states]
     SideBySide(towers, (0.5, 0.5))  # what does not fit is told before pictures are embedded
-    config = config or FinetuneConfig.model_validate_json(states[0]["config"])
+    own = [FinetuneConfig.model_validate_json(state["config"]) for state in states]
+    config = config or own[0]
     tasks = open_tasks(config.validation)
     if not tasks:
         raise ConfigError(f"{runs[0]}: its config has no validation to choose by")
+    if dim > sum(one.dim for one in own):
+        raise ConfigError(f"--dim {dim} is more than the towers have together")
     sets: list[Sequence[Sample]] = [_training_pictures(config)]
     sets += [part for task in tasks for part in (task.gallery.samples, task.queries.samples)]
     embedded: list[list[F32]] = []
     for run, tower in zip(runs, towers, strict=True):
         report(f"{run}: embeds {len(set(chain(*sets)))} pictures")
         embedded.append(_embedded(sets, tower))
-    if dim > sum(part[0].shape[1] for part in embedded):
-        raise ConfigError(f"--dim {dim} is more than the towers have together")
 
     def value(vectors: Sequence[F32]) -> float:
         pairs = zip(tasks, vectors[0::2], vectors[1::2], strict=True)
@@ -155,10 +154,7 @@ def join(
             "projection": torch.from_numpy(projection),
         },
     )
-    write_text(
-        out.with_suffix(".json"), json.dumps({"runs": [str(r) for r in runs], "curve": curve})
-    )
-    write_bytes(out.with_suffix(".png"), curve_png(curve))
+    write_curve(out, runs, curve)
     return tuple(curve)
 
 

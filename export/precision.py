@@ -124,8 +124,9 @@ def tail_nodes(graph: Any) -> list[str]:
         names.append(node.name)
         # a projection ends the tail, and what feeds it is the trunk, unless it joins embeddings; a
         # shape is no value at all
-        given = makers.get(node.input[0]) if node.input else None
+        given = makers.get(node.input[0])
         joins = given is not None and given.op_type == "Concat"
-        if node.op_type not in ("Gemm", "MatMul", "Shape") or (joins and node.op_type != "Shape"):
+        projects = node.op_type in ("Gemm", "MatMul") and not joins
+        if not projects and node.op_type != "Shape":
             open_tensors += node.input
     return names

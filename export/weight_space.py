@@ -69,11 +69,16 @@ def choose_weights(
     elif start is not None or len(states) == 1:
         raise ConfigError(f"{first}: no such checkpoint to interpolate with")
     save_checkpoint(out, {"config": config.model_dump_json(), "ema": chosen})
+    write_curve(out, runs, curve)
+    return curve
+
+
+def write_curve(out: Path, runs: Sequence[Path], curve: Sequence[tuple[str, float]]) -> None:
+    """The curve beside the checkpoint `out`: .json with the runs it is of, .png as `curve_png`."""
     write_text(
         out.with_suffix(".json"), json.dumps({"runs": [str(r) for r in runs], "curve": curve})
     )
     write_bytes(out.with_suffix(".png"), curve_png(curve))
-    return curve
 
 
 def curve_png(curve: Sequence[tuple[str, float]]) -> bytes:
