@@ -29,16 +29,22 @@ _TAIL = {
     *FP32_ISLANDS, "Div", "Clip", "Expand", "Shape", "Concat", "Reshape", "Max", "Mul", "Gemm",
     "MatMul", "Add",
 }  # fmt: skip
-FIRST_FP32 = 3
+FIRST_FP32 = 5
+"""Convolutions in a row that stay in FP32. In MobileNetV2, of the first blocks' 16 channels expanded to
+96, the fourth alone costs more than all the others together."""
 
 Int8Mode = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
 class TowerGraph:
-    """What decides how a tower is quantised: its operators by name, and whether matrices rule."""
+    """What decides how a tower is quantised: first and last nodes by name, and whether matrices rule.
 
-    convolutions: tuple[str, ...]
+    `early` are the convolutions with fewer than FIRST_FP32 before them: of a joined tower those of
+    each part.
+    """
+
+    early: tuple[str, ...]
     tail: tuple[str, ...]
     transformer: bool
 
@@ -59,7 +65,7 @@ def read_graph(fp32: Path) -> TowerGraph:
         node.op_type for node in graph.node if len(node.input) > 1 and node.input[1] in constants
     )
     return TowerGraph(
-        tuple(node.name for node in graph.node if node.op_type == "Conv"),
+        tuple(early_convolutions(graph)),
         tuple(tail_nodes(graph)),
         counts["MatMul"] + counts["Gemm"] > counts["Conv"],
     )
@@ -91,8 +97,7 @@ def to_int8(
         return
     if options is None:
         ops = ("MatMul", "Gemm") if graph.transformer else None
-        first = () if graph.transformer else graph.convolutions[:FIRST_FP32]
-        options = StaticOptions(exclude=first, ops=ops)
+        options = StaticOptions(exclude=() if graph.transformer else graph.early, ops=ops)
     full = replace(options, exclude=(*options.exclude, *graph.tail))
     quantise_static(fp32, out, calibration, full, batch)
 
@@ -107,6 +112,20 @@ def to_fp16(fp32: Path, out: Path) -> None:
 
     graph = onnx.load(str(fp32), load_external_data=False).graph
     write_fp16(fp32, out, ops=FP32_ISLANDS, nodes=tail_nodes(graph))
+
+
+def early_convolutions(graph: Any) -> list[str]:
+    """Names of the convolutions with fewer than FIRST_FP32 before them on any way from the input."""
+    before: dict[str, int] = {}
+    names: list[str] = []
+    for node in graph.node:
+        passed = max((before.get(name, 0) for name in node.input), default=0)
+        if node.op_type == "Conv":
+            if passed < FIRST_FP32:
+                names.append(node.name)
+            passed += 1
+        before.update(dict.fromkeys(node.output, passed))
+    return names
 
 
 def tail_nodes(graph: Any) -> list[str]:

@@ -15,7 +15,7 @@ from export.cli import app  # noqa: E402
 from export.embedding import embed_samples, onnx_embed, torch_embed  # noqa: E402
 from export.finetune import finetune, load_finetuned  # noqa: E402
 from export.joined import join, keep  # noqa: E402
-from export.precision import tail_nodes  # noqa: E402
+from export.precision import FIRST_FP32, early_convolutions, tail_nodes  # noqa: E402
 from export.tower import write_onnx  # noqa: E402
 from export.training_data import open_source  # noqa: E402
 from tests.export.test_finetune import _config  # noqa: E402
@@ -88,6 +88,25 @@ def test_the_tail_of_a_joined_tower_reaches_the_projections_of_its_parts(
     tail = [kinds[name] for name in tail_nodes(graph)]
     assert tail.count("Gemm") + tail.count("MatMul") == 3
     assert "Conv" not in tail
+
+
+def test_the_first_convolutions_of_each_part_stay_out_of_eight_bits(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    import onnx
+
+    join(runs, tmp_path / "j.pt", dim=6, shares=(0.5,))
+    early, rows = [], []
+    for checkpoint in (*runs, tmp_path / "j.pt"):
+        write_onnx(load_finetuned(checkpoint)[0], tmp_path / "t.onnx")
+        graph = onnx.load(tmp_path / "t.onnx").graph
+        early.append(early_convolutions(graph))
+        rows.append([node.name for node in graph.node if node.op_type == "Conv"])
+    assert early[1] == rows[1][:FIRST_FP32]  # its convolutions stand in one row
+    assert len(rows[2]) == len(rows[0]) + len(rows[1])
+    at = len(rows[0])
+    assert [name for name in early[2] if name in rows[2][at:]] == rows[2][at:][:FIRST_FP32]
+    assert len(early[2]) == len(early[0]) + FIRST_FP32
 
 
 def test_the_projection_keeps_what_is_large() -> None:
