@@ -18,9 +18,9 @@ from edge.vision import preprocess
 from edge.vision.batches import split
 from edge.vision.session import Session
 
-CPU_BATCH = 4
-"""Largest batch on a CPU. Measured on the default tower, one thread: 6.5 to 7 ms a crop in batches
-of 1 to 8, 7 to 7.3 in batches of 16 and 32, which also take more memory."""
+CPU_BATCH = 2
+"""Largest batch on a CPU. Measured on the default tower, two threads side by side, in batches of 1, 2, 4,
+8 and 16: 3.4, 3.6, 3.9, 3.7 and 3.9 ms a crop in INT8, 5.6, 5.5, 6.0, 6.4 and 6.7 in FP32."""
 
 T = TypeVar("T")
 R = TypeVar("R")
