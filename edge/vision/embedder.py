@@ -19,8 +19,8 @@ from edge.vision.batches import split
 from edge.vision.session import Session
 
 CPU_BATCH = 2
-"""Largest batch on a CPU. Measured on the default tower, two threads side by side, in batches of 1, 2, 4,
-8 and 16: 3.4, 3.6, 3.9, 3.7 and 3.9 ms a crop in INT8, 5.6, 5.5, 6.0, 6.4 and 6.7 in FP32."""
+"""Largest batch on a CPU. Measured on the default tower, two threads side by side, in batches of 1, 2,
+4, 8 and 16: 3.4, 3.6, 3.9, 3.7 and 3.9 ms a crop in INT8, 5.6, 5.5, 6.0, 6.4 and 6.7 in FP32."""
 
 T = TypeVar("T")
 R = TypeVar("R")
