@@ -51,7 +51,7 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
         # a pool of taught views, renewed slowly: the teacher costs a third of a step otherwise
         fresh = config.new_views_per_step if len(pool) >= 64 else 16
         for _ in range(fresh):
-            view = _photo_view(next(stream), rng, low=0.55, high=1.5)
+            view = _photo_view(next(stream), rng, low=0.55, high=1.5, whole=True)
             taught = (view.image, teacher(view.image))
             if len(pool) < config.pool:
                 pool.append(taught)
@@ -94,9 +94,17 @@ def _some(folder: Path) -> list[LabelledPhoto]:
     return photos
 
 
-def _photo_view(photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float) -> View:
-    """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size."""
-    factor = math.exp(rng.uniform(math.log(low), math.log(high)))
+def _photo_view(
+    photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float, whole: bool = False
+) -> View:
+    """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size.
+
+    With ``whole`` most of them are near 1, the scale at which the device shows a whole photo.
+    """
+    if whole:
+        factor = math.exp(rng.triangular(math.log(low), 0.0, math.log(high)))
+    else:
+        factor = math.exp(rng.uniform(math.log(low), math.log(high)))
     scale = factor * SIZE / max(photo.size_wh)
     return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
 

@@ -44,7 +44,8 @@ class SideBySide(nn.Module):  # type: ignore[misc]
         self.towers = nn.ModuleList(towers)
         self._weights = [float(np.sqrt(share)) for share in shares]
         for number, tower in enumerate(towers):
-            scale, shift = _change(first, tower.preprocessing)
+            _same_but_colours(first, tower.preprocessing)
+            scale, shift = renormalised(first, tower.preprocessing)
             self.register_buffer(f"scale{number}", scale, persistent=False)
             self.register_buffer(f"shift{number}", shift, persistent=False)
 
@@ -57,13 +58,16 @@ class SideBySide(nn.Module):  # type: ignore[misc]
         return torch.cat(parts, dim=-1)
 
 
-def _change(given: Preprocessing, wanted: Preprocessing) -> tuple[Tensor, Tensor]:
-    """Scale and shift (3, 1, 1) from pictures normalised as `given` to the same as `wanted`."""
+def _same_but_colours(first: Preprocessing, other: Preprocessing) -> None:
     unlike = {"mean", "std"}
-    if given.model_dump(exclude=unlike) != wanted.model_dump(exclude=unlike):
+    if first.model_dump(exclude=unlike) != other.model_dump(exclude=unlike):
         raise ConfigError(
-            f"towers of different preprocessing cannot be joined: {given!r} and {wanted!r}"
+            f"towers of different preprocessing cannot be joined: {first!r} and {other!r}"
         )
+
+
+def renormalised(given: Preprocessing, wanted: Preprocessing) -> tuple[Tensor, Tensor]:
+    """Scale and shift (3, 1, 1) from pictures normalised as `given` to the same as `wanted`."""
     mean, std = torch.tensor(given.mean), torch.tensor(given.std)
     own_mean, own_std = torch.tensor(wanted.mean), torch.tensor(wanted.std)
     return (std / own_std)[:, None, None], ((mean - own_mean) / own_std)[:, None, None]

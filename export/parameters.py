@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge.errors import ConfigError
-from export.backbones import ImageTower, load_tower
+from export.backbones import ImageTower
 from export.datasets import Sample
 from export.embedding import embed_samples
 from export.losses import Objective
@@ -101,12 +101,3 @@ def start_from(checkpoint: Path, tower: ImageTower) -> None:
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise ConfigError(f"{checkpoint}: of another model or dimension: {detail}") from error
-
-
-def start_as_teacher(config: FinetuneConfig, device: str) -> ImageTower | None:
-    """The frozen start that distillation compares with, or None where it has no weight."""
-    if config.loss.distil_weight <= 0:
-        return None
-    teacher, _ = load_tower(config.model, config.weights, size=config.size, resize=config.resize)
-    teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)
-    return teacher

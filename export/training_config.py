@@ -27,7 +27,7 @@ class _Section(BaseModel):
 class LossConfig(_Section):
     """Weights of the parts; `margin_deg` and `scale` are ArcFace's, `temperature` SupCon's.
 
-    `distil_weight` keeps the batch's similarities close to those of the starting tower.
+    `distil_weight` keeps the batch's similarities close to those of the teacher.
     """
 
     proxy_weight: float = Field(default=1.0, ge=0)
@@ -84,7 +84,8 @@ class SizeStep(_Section):
 class FinetuneConfig(_Section):
     """A run. Length: `steps`, or wall time `minutes` (then batches, not results, repeat).
 
-    `start` is a checkpoint of an earlier run of the same model, to go on from with other settings.
+    `start` is a checkpoint of an earlier run of the same model, to go on from with other settings;
+    `teacher` one of any model (also what `join` wrote), in place of the start for distillation.
     It ends early after `patience` validations without a better mean.
     """
 
@@ -95,6 +96,7 @@ class FinetuneConfig(_Section):
     model: str = "timm:tf_efficientnet_lite0"
     weights: str | None = None
     start: Path | None = None
+    teacher: Path | None = None
     size: int | None = None
     resize: Resize = "stretch"
     dim: int = Field(default=256, ge=2)
@@ -184,6 +186,7 @@ def _anchored(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
         update={
             "out": folder / config.out,
             "start": folder / config.start if config.start else None,
+            "teacher": folder / config.teacher if config.teacher else None,
             "sources": tuple(source(item) for item in config.sources),
             "validation": tuple(task(item) for item in config.validation),
         }

@@ -11,7 +11,8 @@ from torch import nn
 from edge.errors import ConfigError
 from export.backbones import ImageTower
 from export.losses import Objective
-from export.parameters import parameter_groups, start_as_teacher, train_mode
+from export.parameters import parameter_groups, train_mode
+from export.teacher import open_teacher
 from export.team import Team
 from export.training_config import FinetuneConfig
 from export.training_state import lr_factor
@@ -34,7 +35,9 @@ class Trainer:
             raise ConfigError("train_batch_norm would learn from a part of each batch: one process")
         self.tower, self.objective, self.config, self.team = tower, objective, config, team
         self.optimizer = torch.optim.AdamW(parameter_groups(tower, objective, config))
-        self.teacher = start_as_teacher(config, team.device)
+        self.teacher = open_teacher(config, tower.preprocessing)
+        if self.teacher is not None:
+            self.teacher.to(team.device, memory_format=torch.channels_last)
         self.scaler = torch.amp.GradScaler(
             team.device.split(":")[0], enabled=config.precision == "fp16"
         )
@@ -60,7 +63,7 @@ class Trainer:
             teacher = None
             if self.teacher is not None:
                 with torch.no_grad():
-                    teacher = team.gather(self.teacher(batch).float())
+                    teacher = team.gather(self.teacher(batch))
         truth = team.gather(torch.from_numpy(labels).to(team.device))
         parts: dict[str, float]
         loss, parts = self.objective(team.gather(vectors), truth, teacher)
