@@ -20,7 +20,7 @@ from export.embedding import torch_embed
 from export.images import ImageCache
 from export.joined import joined_tower
 from export.losses import Objective
-from export.parameters import begin
+from export.parameters import begin, start_proxies
 from export.sampling import BatchSampler, class_ids
 from export.team import Team
 from export.training_config import FinetuneConfig
@@ -115,6 +115,8 @@ class _Run:
                 save_checkpoint(config.out / START, start)
         self.tower = tower.to(team.device, memory_format=torch.channels_last)
         objective = Objective(config.dim, classes, config.loss).to(team.device)
+        if team.leads and not self.file.exists():
+            start_proxies(objective, self.tower, ordered, config)
         team.same_weights((self.tower, objective))
         self.trainer = Trainer(self.tower, objective, config, team)
         self.ema = Ema(self.tower, config.ema)

@@ -33,6 +33,12 @@ class Objective(nn.Module):  # type: ignore[misc]
             )
         self.contrast = losses.SupConLoss(temperature=config.temperature)
 
+    def place_proxies(self, centres: Tensor) -> None:
+        """Puts the proxies at `centres (classes, sub_centres, D)`."""
+        if self.proxies is not None:
+            with torch.no_grad():
+                cast(Tensor, self.proxies.W).copy_(centres.flatten(0, 1).T)
+
     def forward(
         self, embeddings: Tensor, labels: Tensor, teacher: Tensor | None = None
     ) -> tuple[Tensor, dict[str, float]]:

@@ -12,11 +12,14 @@ from torch import nn
 from edge.errors import ConfigError
 from export.backbones import ImageTower
 from export.datasets import Sample
-from export.embedding import embed_samples
+from export.embedding import embed_samples, torch_embed
 from export.losses import Objective
-from export.sampling import Source
+from export.sampling import Source, class_ids
 from export.training_config import FinetuneConfig
 from export.training_state import load_checkpoint
+
+_PER_CENTRE = 2
+"""Pictures whose mean is the first place of a proxy."""
 
 
 def parameter_groups(
@@ -101,3 +104,30 @@ def start_from(checkpoint: Path, tower: ImageTower) -> None:
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise ConfigError(f"{checkpoint}: of another model or dimension: {detail}") from error
+
+
+def start_proxies(
+    objective: Objective, tower: ImageTower, sources: list[Source], config: FinetuneConfig
+) -> None:
+    """Proxies = means of a few of their class's embeddings, before the first step.
+
+    From random ones the first hundred steps would drag all classes to where chance put their
+    proxies, and undo much of what the start knows.
+    """
+    if objective.proxies is None:
+        return
+    ids = class_ids(sources)
+    pictures: dict[int, list[Sample]] = {number: [] for number in range(objective.classes)}
+    for sample in (sample for source in sources for sample in source.dataset.samples):
+        if ids[sample.label] < objective.classes:
+            pictures[ids[sample.label]].append(sample)
+    rng = np.random.default_rng(config.seed)
+    parts = config.loss.sub_centres
+    picked: list[Sample] = []
+    for samples in pictures.values():
+        order = rng.permutation(len(samples))
+        picked += [samples[int(order[i % len(order)])] for i in range(_PER_CENTRE * parts)]
+    embed = torch_embed(tower, bf16=config.precision == "bf16")
+    vectors = torch.from_numpy(embed_samples(picked, embed, tower.preprocessing))
+    grouped = vectors.reshape(objective.classes, parts, _PER_CENTRE, -1)
+    objective.place_proxies(nn.functional.normalize(grouped.mean(dim=2), dim=-1))

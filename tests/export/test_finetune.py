@@ -13,13 +13,16 @@ pytest.importorskip("pytorch_metric_learning")
 
 from edge.errors import ConfigError, OutputError  # noqa: E402
 from export.backbones import load_tower  # noqa: E402
+from export.embedding import embed_samples, torch_embed  # noqa: E402
 from export.finetune import _Run, finetune, load_finetuned  # noqa: E402
+from export.team import Team  # noqa: E402
 from export.training_config import (  # noqa: E402
     FinetuneConfig,
     LossConfig,
     SourceConfig,
     ValidationConfig,
 )
+from export.training_data import open_source  # noqa: E402
 from export.training_state import Clock, lr_factor, save_checkpoint  # noqa: E402
 
 TINY = "timm:test_efficientnet"
@@ -203,6 +206,19 @@ def test_an_unreadable_picture_is_named_and_the_training_so_far_is_kept(
     with pytest.raises(ConfigError, match=r"sku-01/.*\.png: not a readable image"):
         finetune(config, spoil)
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] >= 1
+
+
+def test_proxies_begin_among_the_pictures_of_their_class(data: Path, tmp_path: Path) -> None:
+    run = _Run(_config(data, tmp_path), lambda row: None, Team())
+    dataset = open_source(run.config.sources[0])
+    vectors = embed_samples(dataset.samples, torch_embed(run.tower), run.tower.preprocessing)
+    proxies = run.trainer.objective.proxies.W.detach().T.numpy()
+    assert len(proxies) == 2 * len(dataset.labels)
+    np.testing.assert_allclose(np.linalg.norm(proxies, axis=1), 1.0, atol=1e-5)
+    cosine = vectors @ proxies.T
+    owner = np.repeat(dataset.labels, 2)
+    own = np.array([s.label for s in dataset.samples])[:, None] == owner
+    assert cosine[own].mean() > cosine[~own].mean() + 0.3
 
 
 def test_distillation_joins_the_loss(data: Path, tmp_path: Path) -> None:
