@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge import console
-from export import cli_calibrate, cli_clips, cli_detector, cli_tower
+from export import cli_calibrate, cli_clips, cli_detector, cli_neighbours, cli_tower
 
 app = typer.Typer(
     name="edge-export",
@@ -21,6 +21,7 @@ cli_tower.register(app)
 cli_detector.register(app)
 cli_calibrate.register(app)
 cli_clips.register(app)
+cli_neighbours.register(app)
 
 
 @app.command()

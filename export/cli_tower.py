@@ -18,7 +18,6 @@ def register(app: typer.Typer) -> None:
     app.command()(join)
     app.command()(evaluate)
     app.command()(tower)
-    app.command()(neighbours)
 
 
 def finetune(
@@ -219,31 +218,3 @@ def tower(
     crops = None if shelves is None else shelf_crops(shelves)
     result = export_tower(model, out, gate=gate, precisions=wanted, crops=crops, report=print)
     print(f"{out / 'tower.json'}: {', '.join(result.files)}")
-
-
-def neighbours(
-    shelves: Annotated[Path, typer.Argument(help="Folder with images/ and labels/ (YOLO).")],
-    tower: Annotated[str, typer.Option(help="The current tower, named as in `evaluate`.")],
-    out: Annotated[Path, typer.Option(help="Folder for the crops and crops.csv.")],
-    photos: Annotated[int | None, typer.Option(min=1, help="Only the first photos.")] = None,
-    same: Annotated[float, typer.Option(help="Cosine from which neighbours are one SKU.")] = 0.9,
-    other: Annotated[float, typer.Option(help="Cosine below which groups are two SKUs.")] = 0.6,
-    threads: Annotated[int, typer.Option(min=1)] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Cut identical neighbouring facings out of shelf photos, as a source for finetune."""
-    from export import towers
-    from export.neighbours import Alike, write_groups
-    from export.views import read_yolo_folder
-
-    labelled = read_yolo_folder(shelves, photos)
-    opened = towers.open_tower(tower, threads=threads)
-    with console.progress("photos") as progress:
-        groups, pictures = write_groups(
-            labelled, opened, out, alike=Alike(same, other), progress=progress
-        )
-    if as_json:
-        told = {"photos": len(labelled), "groups": groups, "crops": pictures}
-        console.print_json({**told, "path": str(out / "crops.csv")})
-        return
-    print(f"{out / 'crops.csv'}: {groups} groups, {pictures} crops of {len(labelled)} photos")

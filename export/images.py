@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
 
 Image = NDArray[np.uint8]
 
@@ -26,6 +26,14 @@ def read_rgb(path: Path) -> Image:
     if image is None:
         raise ConfigError(f"{path}: not a readable image")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def jpeg(image: Image) -> bytes:
+    """`image (H, W, 3) uint8` RGB as a JPEG file of quality 95."""
+    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if not done:
+        raise OutputError(f"a crop of shape {image.shape} cannot be written as JPEG")
+    return bytes(data)
 
 
 class ImageCache:

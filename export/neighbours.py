@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.atomic import make_folder, write_bytes, write_text
-from edge.errors import ConfigError, OutputError
+from edge.errors import ConfigError
 from edge.vision.preprocess import crops
 from export.embedding import F32, normalised
-from export.images import Image
+from export.images import Image, jpeg
 from export.towers import OpenTower
 from export.views import LabelledPhoto
 
@@ -54,9 +53,11 @@ class Group:
     xyxy: F32
 
 
-def mine(photo: LabelledPhoto, tower: OpenTower, alike: Alike) -> list[Group]:
+def mine(
+    photo: LabelledPhoto, tower: OpenTower, alike: Alike, min_side_px: int = MIN_SIDE_PX
+) -> list[Group]:
     """The groups of one photo, each surely different from each other one."""
-    pairs = neighbours(photo.xyxy)
+    pairs = neighbours(photo.xyxy, min_side_px)
     if not len(pairs):
         return []
     boxes = np.unique(pairs)
@@ -71,8 +72,8 @@ def mine(photo: LabelledPhoto, tower: OpenTower, alike: Alike) -> list[Group]:
     return [Group(photo.path, photo.xyxy[i]) for i in group(pairs, vectors, alike)]
 
 
-def neighbours(xyxy: F32) -> NDArray[np.int64]:
-    """Pairs ``(P, 2)`` of boxes of equal size that stand side by side in a row."""
+def neighbours(xyxy: F32, min_side_px: int = MIN_SIDE_PX) -> NDArray[np.int64]:
+    """Pairs ``(P, 2)`` of boxes of equal size, not too small, that stand side by side in a row."""
     size = xyxy[:, 2:] - xyxy[:, :2]
     ratio = size[:, None] / np.maximum(size[None], 1e-6)
     equal = (np.maximum(ratio, 1 / np.maximum(ratio, 1e-6)) <= _SAME_SIZE).all(axis=2)
@@ -82,7 +83,7 @@ def neighbours(xyxy: F32) -> NDArray[np.int64]:
     gap = xyxy[None, :, 0] - xyxy[:, None, 2]
     width = np.minimum(size[:, None, 0], size[None, :, 0])
     beside = (gap <= _GAP * width) & (gap >= -_OVERLAP * width)
-    large = size.min(axis=1, initial=np.inf) >= MIN_SIDE_PX
+    large = size.min(axis=1, initial=np.inf) >= min_side_px
     return np.argwhere(equal & row & beside & large[:, None] & large[None])
 
 
@@ -111,6 +112,7 @@ def write_groups(
     out: Path,
     *,
     alike: Alike | None = None,
+    min_side_px: int = MIN_SIDE_PX,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[int, int]:
     """Writes the crops and `out/crops.csv` (path, sku_id, photo_id, family); numbers of groups, crops.
@@ -124,11 +126,11 @@ def write_groups(
     table.writerow(["path", "sku_id", "photo_id", "family"])
     groups = pictures = 0
     for done, photo in enumerate(photos, start=1):
-        for number, one in enumerate(mine(photo, tower, alike or Alike())):
+        for number, one in enumerate(mine(photo, tower, alike or Alike(), min_side_px)):
             name = f"{photo.path.stem}-{number:03d}"
             for place, crop in enumerate(_cut(photo.image(), one.xyxy)):
                 file = f"{name}-{place:02d}.jpg"
-                write_bytes(out / file, _jpeg(crop))
+                write_bytes(out / file, jpeg(crop))
                 table.writerow([file, name, file, photo.path.stem])
                 pictures += 1
             groups += 1
@@ -162,10 +164,3 @@ def _cut(image: Image, xyxy: F32) -> Iterator[Image]:
     limit = np.array([width, height, width, height])
     for x1, y1, x2, y2 in np.rint(xyxy).astype(int).clip(0, limit):
         yield np.ascontiguousarray(image[y1:y2, x1:x2])
-
-
-def _jpeg(image: Image) -> bytes:
-    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    if not done:
-        raise OutputError(f"a crop of shape {image.shape} cannot be written as JPEG")
-    return bytes(data)

@@ -99,3 +99,42 @@ def test_the_command_writes_them(
     app(call, standalone_mode=False)
     told = json.loads(capsys.readouterr().out)
     assert told == {"photos": 1, "groups": 1, "crops": 2, "path": str(out / "crops.csv")}
+    with pytest.raises(ConfigError, match="no identical neighbours"):
+        app([*call, "--min-side", "41"], standalone_mode=False)
+
+
+def test_photos_kept_out_are_a_validation_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from export.cli import app
+
+    photos = [
+        _shelf(tmp_path, [RED, RED, BLUE, BLUE, BLUE, BLUE], "a"),
+        _shelf(tmp_path, [BLUE, BLUE, RED, RED, RED, RED], "b"),
+        _shelf(tmp_path, [RED, BLUE, RED, RED], "c"),
+    ]
+    monkeypatch.setattr("export.towers.open_tower", lambda name, threads=None: TOWER)
+    monkeypatch.setattr("export.views.read_yolo_folder", lambda folder, limit=None: photos)
+    out = tmp_path / "out"
+    call = ["neighbours", "x", "--tower", "x", "--out", str(out), "--keep-out", "0.4"]
+    app([*call, "--seed", "1"], standalone_mode=False)
+    assert "kept out" in capsys.readouterr().out
+    training, gallery, queries = (
+        open_dataset(str(out / f"{name}.csv")) for name in ("crops", "gallery", "queries")
+    )
+    assert {s.family for s in training.samples} | {s.family for s in gallery.samples} == set("abc")
+    assert not {s.family for s in training.samples} & {s.family for s in gallery.samples}
+    assert set(gallery.counts().values()) == {1}
+    assert set(queries.labels) <= set(gallery.labels)
+    assert max(queries.counts().values()) <= 2
+    altered = {s.path.name: s.path.read_bytes() for s in queries.samples}
+    assert all(name.startswith("query-") for name in altered)
+    assert (
+        altered[queries.samples[0].path.name]
+        != (out / queries.samples[0].path.name.removeprefix("query-")).read_bytes()
+    )
+    app([*call, "--seed", "1", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["queries"] == len(queries.samples)
+    assert {s.path.name: s.path.read_bytes() for s in queries.samples} == altered
+    with pytest.raises(ConfigError, match=r"share of 0.1 of \d photos leaves none"):
+        app([*call[:-1], "0.1"], standalone_mode=False)
