@@ -34,10 +34,16 @@ class Objective(nn.Module):  # type: ignore[misc]
         self.contrast = losses.SupConLoss(temperature=config.temperature)
 
     def place_proxies(self, centres: Tensor) -> None:
-        """Puts the proxies at `centres (classes, sub_centres, D)`."""
-        if self.proxies is not None:
-            with torch.no_grad():
-                cast(Tensor, self.proxies.W).copy_(centres.flatten(0, 1).T)
+        """Turns the proxies to `centres (classes, sub_centres, D)`, and leaves them as long as before.
+
+        Only their direction counts, but the longer they are the less a step turns them.
+        """
+        if self.proxies is None:
+            return
+        weight = cast(Tensor, self.proxies.W)
+        with torch.no_grad():
+            directions = nn.functional.normalize(centres.flatten(0, 1).T, dim=0)
+            weight.copy_(directions * weight.norm(dim=0, keepdim=True))
 
     def forward(
         self, embeddings: Tensor, labels: Tensor, teacher: Tensor | None = None

@@ -130,4 +130,4 @@ def start_proxies(
     embed = torch_embed(tower, bf16=config.precision == "bf16")
     vectors = torch.from_numpy(embed_samples(picked, embed, tower.preprocessing))
     grouped = vectors.reshape(objective.classes, parts, _PER_CENTRE, -1)
-    objective.place_proxies(nn.functional.normalize(grouped.mean(dim=2), dim=-1))
+    objective.place_proxies(grouped.mean(dim=2))
