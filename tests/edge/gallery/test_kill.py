@@ -84,7 +84,9 @@ def soak(path: Path, kills: int) -> dict[str, int]:
         counts["recovered"] += bool(record.recovered and record.recovered[0])
         marks = read_marks(path) or ()
         assert marks[0].last_seq >= record.acknowledged
-        lock_left = path.with_name(f".{path.name}.lock").exists()
+        # killed between making the lock and writing who holds it, a writer has begun nothing
+        lock = path.with_name(f".{path.name}.lock")
+        lock_left = lock.exists() and lock.stat().st_size > 0
         read_only = rng.random() < 0.5
         with GalleryStore.open(path, read_only=read_only) as store:
             counts["recovered"] += bool(store.recovery)
