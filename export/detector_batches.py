@@ -101,11 +101,9 @@ def _photo_view(
 
     With ``whole`` most of them are near 1, the scale at which the device shows a whole photo.
     """
-    if whole:
-        factor = math.exp(rng.triangular(math.log(low), 0.0, math.log(high)))
-    else:
-        factor = math.exp(rng.uniform(math.log(low), math.log(high)))
-    scale = factor * SIZE / max(photo.size_wh)
+    ends = math.log(low), math.log(high)
+    exponent = rng.triangular(ends[0], 0.0, ends[1]) if whole else rng.uniform(*ends)
+    scale = math.exp(exponent) * SIZE / max(photo.size_wh)
     return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
 
 

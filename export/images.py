@@ -28,11 +28,11 @@ def read_rgb(path: Path) -> Image:
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8, copy=False)
 
 
-def jpeg(image: Image) -> bytes:
-    """`image (H, W, 3) uint8` RGB as a JPEG file of quality 95."""
-    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+def jpeg(image: Image, quality: int = 95) -> bytes:
+    """`image (H, W, 3) uint8` RGB as a JPEG file; OutputError where it cannot be encoded."""
+    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise OutputError(f"a crop of shape {image.shape} cannot be written as JPEG")
+        raise OutputError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
     return bytes(data)
 
 

@@ -7,7 +7,6 @@ the queries. Unaltered ones would be found always: groups are what the current t
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import numpy as np
 from edge.atomic import write_bytes, write_text
 from edge.errors import ConfigError
 from export.augment import AugmentConfig, augment
-from export.images import Image, jpeg, read_rgb
+from export.images import jpeg, read_rgb
+from export.neighbours import Row, table
 
-FIELDS = ("path", "sku_id", "photo_id", "family")
 QUERIES_A_GROUP = 2
 HARD = AugmentConfig(
     rotate_deg=15.0,
@@ -30,52 +29,39 @@ HARD = AugmentConfig(
     occlude_p=0.4,
 )
 
-Row = dict[str, str]
 
-
-def keep_out(table: Path, share: float, seed: int = 0) -> tuple[int, int]:
-    """Takes a share of the photos out of `table` (crops.csv of `neighbours`) for validation.
+def keep_out(crops: Path, share: float, seed: int = 0) -> tuple[int, int]:
+    """Takes a share of the photos out of `crops` (crops.csv of `neighbours`) for validation.
 
     Beside it stand `gallery.csv` and `queries.csv` then, and the altered pictures. Returns how many
     groups and queries they hold. The same seed keeps the same photos out.
 
     Raises ConfigError where too few photos are left on either side.
     """
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    photos = sorted({row["family"] for row in rows})
+    with crops.open(encoding="utf-8", newline="") as file:
+        rows = [Row(**row) for row in csv.DictReader(file)]
+    photos = sorted({row.family for row in rows})
     rng = np.random.default_rng(seed)
     count = round(share * len(photos))
     if not 0 < count < len(photos):
         raise ConfigError(
-            f"{table}: a share of {share:g} of {len(photos)} photos leaves none on one side"
+            f"{crops}: a share of {share:g} of {len(photos)} photos leaves none on one side"
         )
     chosen = {photos[int(i)] for i in rng.permutation(len(photos))[:count]}
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row["family"] in chosen:
-            groups.setdefault(row["sku_id"], []).append(row)
+        if row.family in chosen:
+            groups.setdefault(row.sku_id, []).append(row)
     gallery = [members[0] for members in groups.values()]
     queries = []
+    folder = crops.parent
     for members in groups.values():
         for row in members[1 : 1 + QUERIES_A_GROUP]:
-            name = f"query-{row['path']}"
-            altered = _altered(read_rgb(table.parent / row["path"]), rng)
-            write_bytes(table.parent / name, jpeg(altered))
-            queries.append({**row, "path": name, "photo_id": name})
-    write_text(table.parent / "gallery.csv", _csv(gallery))
-    write_text(table.parent / "queries.csv", _csv(queries))
-    write_text(table, _csv([row for row in rows if row["family"] not in chosen]))
+            name = f"query-{row.path}"
+            altered = augment(read_rgb(folder / row.path), rng, HARD)
+            write_bytes(folder / name, jpeg(altered))
+            queries.append(row._replace(path=name, photo_id=name))
+    write_text(folder / "gallery.csv", table(gallery))
+    write_text(folder / "queries.csv", table(queries))
+    write_text(crops, table([row for row in rows if row.family not in chosen]))
     return len(gallery), len(queries)
-
-
-def _altered(image: Image, rng: np.random.Generator) -> Image:
-    return np.ascontiguousarray(augment(image, rng, HARD))
-
-
-def _csv(rows: list[Row]) -> str:
-    out = io.StringIO()
-    table = csv.DictWriter(out, FIELDS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return out.getvalue()

@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,15 @@ class Alike:
     def __post_init__(self) -> None:
         if not -1 <= self.other <= self.same <= 1:
             raise ConfigError(f"other {self.other} must lie below same {self.same}, both cosines")
+
+
+class Row(NamedTuple):
+    """A crop in a table of groups; `family` is the photo that it was cut from."""
+
+    path: str
+    sku_id: str
+    photo_id: str
+    family: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,24 +131,29 @@ def write_groups(
     with `reader = "csv"`, `proxies = false` and `variants` of 2 or more puts them into one batch.
     """
     make_folder(out)
-    rows = io.StringIO()
-    table = csv.writer(rows, lineterminator="\n")
-    table.writerow(["path", "sku_id", "photo_id", "family"])
-    groups = pictures = 0
+    rows: list[Row] = []
+    groups = 0
     for done, photo in enumerate(photos, start=1):
         for number, one in enumerate(mine(photo, tower, alike or Alike(), min_side_px)):
             name = f"{photo.path.stem}-{number:03d}"
             for place, crop in enumerate(_cut(photo.image(), one.xyxy)):
                 file = f"{name}-{place:02d}.jpg"
                 write_bytes(out / file, jpeg(crop))
-                table.writerow([file, name, file, photo.path.stem])
-                pictures += 1
+                rows.append(Row(file, name, file, photo.path.stem))
             groups += 1
         progress(done, len(photos))
     if not groups:
         raise ConfigError(f"{out}: no identical neighbours found in {len(photos)} photos")
-    write_text(out / "crops.csv", rows.getvalue())
-    return groups, pictures
+    write_text(out / "crops.csv", table(rows))
+    return groups, len(rows)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a CSV file that `reader = "csv"` takes."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([Row._fields, *rows])
+    return out.getvalue()
 
 
 def _components(count: int, links: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -8,12 +8,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.atomic import make_folder, write_bytes
-from edge.errors import ConfigError, OutputError
+from edge.errors import ConfigError
+from export.images import jpeg
 from export.scenes.brands import Split
 from export.scenes.catalog import Catalog, build_catalog
 from export.scenes.effects import Difficulty
@@ -66,7 +65,7 @@ def write_store(
     done = 0
     for sku in catalog.skus:
         write_bytes(
-            out / "fronts" / f"{sku.sku_id}.jpg", _jpeg(render_front(sku, front_px), jpeg_quality)
+            out / "fronts" / f"{sku.sku_id}.jpg", jpeg(render_front(sku, front_px), jpeg_quality)
         )
         done += 1
         if progress is not None:
@@ -83,7 +82,7 @@ def write_store(
             min_visible=min_visible,
         )
         name = f"{number:04d}"
-        write_bytes(out / "photos" / f"{name}.jpg", _jpeg(scene.image, jpeg_quality))
+        write_bytes(out / "photos" / f"{name}.jpg", jpeg(scene.image, jpeg_quality))
         if yolo_labels:
             write_bytes(out / "labels" / f"{name}.txt", _yolo(scene))
         lines.append(_truth(scene, f"photos/{name}.jpg"))
@@ -122,10 +121,3 @@ def _skus_csv(catalog: Catalog) -> bytes:
         names = [sku.names[locale] for locale in LOCALES]
         table.writerow([sku.sku_id, sku.gtin, *names, sku.brand, " > ".join(sku.category)])
     return text.getvalue().encode()
-
-
-def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise OutputError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
-    return bytes(data)
