@@ -16,6 +16,7 @@ import torch
 from edge.errors import ConfigError
 from export.ahead import ahead
 from export.dense import DenseTeacher, flip_dense
+from export.images import ImageCache
 from export.views import (
     LabelledPhoto,
     View,
@@ -44,6 +45,7 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
     photos = _some(config.photos)
     scenes = _some(config.scenes) if config.scenes else []
     teacher = DenseTeacher(config.teacher, config.threads)
+    cache = ImageCache(config.cache_mb)
     stream, close_stream = endless(photos, rng), endless(photos, rng)
     scene_stream = endless(scenes, rng)
     pool: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]] = []
@@ -51,7 +53,7 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
         # a pool of taught views, renewed slowly: the teacher costs a third of a step otherwise
         fresh = config.new_views_per_step if len(pool) >= 64 else 16
         for _ in range(fresh):
-            view = _photo_view(next(stream), rng, low=0.55, high=1.5, whole=True)
+            view = _photo_view(cache, next(stream), rng, low=0.55, high=1.5, whole=True)
             taught = (view.image, teacher(view.image))
             if len(pool) < config.pool:
                 pool.append(taught)
@@ -65,12 +67,14 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
             images.append(jitter_colour(image, rng))
             dense.append(target.astype(np.float32))
         views = [
-            _photo_view(photo, rng, low=1.5, high=7.0) if i % 2 else _close_up(photo, rng)
+            _photo_view(cache, photo, rng, low=1.5, high=7.0)
+            if i % 2
+            else _close_up(cache, photo, rng)
             for i, photo in zip(range(config.close_per_step), close_stream, strict=False)
         ]
         if scenes:
             views += [
-                _photo_view(next(scene_stream), rng, low=0.7, high=3.0)
+                _photo_view(cache, next(scene_stream), rng, low=0.7, high=3.0)
                 for _ in range(config.scene_per_step)
             ]
         images += [jitter_colour(view.image, rng) for view in views]
@@ -95,7 +99,13 @@ def _some(folder: Path) -> list[LabelledPhoto]:
 
 
 def _photo_view(
-    photo: LabelledPhoto, rng: np.random.Generator, *, low: float, high: float, whole: bool = False
+    cache: ImageCache,
+    photo: LabelledPhoto,
+    rng: np.random.Generator,
+    *,
+    low: float,
+    high: float,
+    whole: bool = False,
 ) -> View:
     """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size.
 
@@ -104,12 +114,12 @@ def _photo_view(
     ends = math.log(low), math.log(high)
     exponent = rng.triangular(ends[0], 0.0, ends[1]) if whole else rng.uniform(*ends)
     scale = math.exp(exponent) * SIZE / max(photo.size_wh)
-    return cut_view(photo.image(), photo.xyxy, size=SIZE, scale=scale, rng=rng)
+    return cut_view(cache.get(photo.path), photo.xyxy, size=SIZE, scale=scale, rng=rng)
 
 
-def _close_up(photo: LabelledPhoto, rng: np.random.Generator) -> View:
+def _close_up(cache: ImageCache, photo: LabelledPhoto, rng: np.random.Generator) -> View:
     """A few facings cut out, small or filling the input, with nothing but padding around."""
-    image, xyxy = few_facings(photo.image(), photo.xyxy, rng)
+    image, xyxy = few_facings(cache.get(photo.path), photo.xyxy, rng)
     long_side = math.exp(rng.uniform(math.log(70), math.log(SIZE)))
     return cut_view(image, xyxy, size=SIZE, scale=long_side / max(image.shape[:2]), rng=rng)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.manifest import Preprocessing
 from edge.vision.preprocess import crops
 from edge.vision.session import OrtSession, SessionOptions
+from export.allocation import keep_freed_memory
 from export.datasets import Sample
 from export.images import Image, read_rgb
 
@@ -70,6 +71,8 @@ def torch_embed(tower: ImageTower, *, bf16: bool = False) -> Embed:
     import torch
 
     device = next(tower.parameters()).device
+    if device.type == "cpu":
+        keep_freed_memory()
 
     def embed(images: F32) -> F32:
         batch = torch.from_numpy(images).to(device, memory_format=torch.channels_last)

@@ -37,19 +37,21 @@ def jpeg(image: Image, quality: int = 95) -> bytes:
 
 
 class ImageCache:
-    """Decoded pictures of at most `max_side` pixels, kept in memory up to `limit_mb`."""
+    """Decoded pictures, of at most `max_side` pixels if set, kept in memory up to `limit_mb`."""
 
-    def __init__(self, limit_mb: int, max_side: int) -> None:
+    def __init__(self, limit_mb: int, max_side: int | None = None) -> None:
         self._left = limit_mb * 2**20
         self._max_side = max_side
         self._images: dict[Path, Image] = {}
 
     def get(self, path: Path) -> Image:
-        """The picture, shrunk so that its longest side is at most `max_side`."""
+        """The picture, shrunk so that its longest side is at most `max_side`; not to be changed."""
         image = self._images.get(path)
         if image is not None:
             return image
-        image = shrink(read_rgb(path), self._max_side)
+        image = read_rgb(path)
+        if self._max_side is not None:
+            image = shrink(image, self._max_side)
         if image.nbytes <= self._left:
             self._left -= image.nbytes
             self._images[path] = image

@@ -20,6 +20,7 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 import torch
 
 from edge.errors import OutputError
+from export.allocation import keep_freed_memory
 from export.dense import dense_loss
 from export.detector import load_detector
 from export.detector_batches import SIZE, batches, prefetched
@@ -41,6 +42,7 @@ class DetectorTraining:
     scene_per_step: int = 1
     new_views_per_step: int = 2
     pool: int = 2400
+    cache_mb: int = 3000
     lr: float = 1.2e-3
     warm_up_steps: int = 60
     final_lr_share: float = 0.02
@@ -63,6 +65,7 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         ConfigError: when the start is no detector, a folder holds no photo, or one cannot be read.
         OutputError: when the last state cannot be written.
     """
+    keep_freed_memory()
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from edge.errors import ConfigError
+from export.allocation import keep_freed_memory
 from export.backbones import ImageTower
+from export.depthwise import single_depthwise
 from export.losses import Objective
 from export.parameters import parameter_groups, train_mode
 from export.teacher import open_teacher
@@ -34,6 +36,10 @@ class Trainer:
         if config.train_batch_norm and team.size > 1:
             raise ConfigError("train_batch_norm would learn from a part of each batch: one process")
         self.tower, self.objective, self.config, self.team = tower, objective, config, team
+        if team.device == "cpu":
+            keep_freed_memory()
+            if config.precision == "bf16":
+                single_depthwise(tower)
         self.optimizer = torch.optim.AdamW(parameter_groups(tower, objective, config))
         self.teacher = open_teacher(config, tower.preprocessing)
         if self.teacher is not None:

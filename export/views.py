@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ConfigError
+from export.images import read_rgb
 
 PAD_VALUE = 114
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -26,10 +27,7 @@ class LabelledPhoto:
 
     def image(self) -> npt.NDArray[np.uint8]:
         """Decode the photo as ``(H, W, 3) uint8`` RGB."""
-        bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise ConfigError(f"{self.path}: not a readable image")
-        return np.ascontiguousarray(bgr[:, :, ::-1])
+        return read_rgb(self.path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,10 +141,11 @@ def jitter_colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt
     """Random exposure, contrast, white balance and saturation; same shape and dtype."""
     gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, size=3)
     bias = rng.uniform(-18, 18)
-    x = image.astype(np.float32) * gain.astype(np.float32) + np.float32(bias)
-    grey = x.mean(axis=2, keepdims=True)
-    x = grey + (x - grey) * np.float32(rng.uniform(0.6, 1.35))
-    return np.asarray(x.clip(0, 255), dtype=np.uint8)
+    saturation = rng.uniform(0.6, 1.35)
+    # grey + saturation * (colour - grey), grey being the mean of the three
+    matrix = (saturation * np.eye(3) + (1 - saturation) / 3) * gain
+    shifted = np.column_stack([matrix, np.full(3, bias)])
+    return np.asarray(cv2.transform(image, shifted), dtype=np.uint8)
 
 
 def endless(items: Sequence[LabelledPhoto], rng: np.random.Generator) -> Iterator[LabelledPhoto]:
