@@ -44,8 +44,8 @@ class WriterLock(Closing):
         self.left_by = _describe(left) if left else None
         """Who held it before and ended without releasing it, such as a killed process."""
         with suppress(OSError):  # a full disk: it is locked all the same, only nameless
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, _self_description(), 0)
+            # over what was there, then shorter: a writer killed here hides no other that was
+            os.ftruncate(descriptor, os.pwrite(descriptor, _self_description(), 0))
             if os.geteuid() == 0 and gallery.exists():
                 # as SQLite does with its journal: root must not lock out the gallery's owner
                 owner = gallery.stat()
@@ -88,7 +88,7 @@ def lock_path(gallery: Path) -> Path:
 
 def _describe(text: str) -> str:
     try:
-        who = json.loads(text)
+        who = json.loads(text.partition("\n")[0])
         return f"process {who['pid']} ({who['command']}) on {who['host']} since {who['since']}"
     except (ValueError, TypeError, KeyError):
         return _NOBODY

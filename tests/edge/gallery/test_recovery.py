@@ -21,6 +21,7 @@ from edge.gallery.replace import replacing
 from edge.gallery.sidecar import Mark, read_marks, sidecar_path, write_marks
 from edge.gallery.store import GalleryStore
 from edge.gallery.verify import verify_gallery
+from edge.gallery.writer_lock import lock_path
 
 TOWER = "0123456789abcdef"
 
@@ -211,6 +212,17 @@ def test_two_writers_at_once_are_refused_with_the_holder_named(
         assert not store.recovery
         store.add_sku(Sku("d"))
     assert files(small.parent) == ["gallery.db", "gallery.db.seq"]
+
+
+def test_a_writer_killed_while_it_says_its_name_hides_no_other(small: Path) -> None:
+    lock = lock_path(small)
+    with writing(small):
+        line = lock.read_bytes()
+    # a shorter name over a longer one, cut off before the rest of the longer one was
+    lock.write_bytes(line + b'than", "since": "2026"}\n')
+    with writing(small) as store:
+        assert str(store.recovery.to_text()).count(f"process {os.getpid()} (") == 1
+        assert len(lock.read_bytes().splitlines()) == 1
 
 
 def test_a_second_writer_waits_for_the_first(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
