@@ -23,6 +23,17 @@ def train_detector(
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier one is resumed.")],
     scenes: Annotated[Path | None, typer.Option(help="Rendered photos/ and labels/.")] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Wall-clock budget.")] = 60.0,
+    batch: Annotated[
+        tuple[int, int, int], typer.Option(help="Taught views, close-ups and scenes a step.")
+    ] = (5, 2, 1),
+    scales: Annotated[
+        tuple[float, float],
+        typer.Option(help="Taught views: long side of the photo, in input sides; mostly 1."),
+    ] = (0.55, 1.5),
+    lr: Annotated[float, typer.Option(help="Highest rate.")] = 1e-3,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="auto times both.")
+    ] = "auto",
     threads: Annotated[int, typer.Option(min=1)] = 2,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
@@ -37,10 +48,14 @@ def train_detector(
         out=out,
         scenes=scenes,
         minutes=minutes,
+        dense_per_step=batch[0],
+        close_per_step=batch[1],
+        scene_per_step=batch[2],
+        scales=scales,
+        lr=lr,
+        precision=precision,
         threads=threads,
         seed=seed,
-        scene_per_step=2 if scenes else 0,
-        dense_per_step=4 if scenes else 5,
     )
     print(run(config, log=lambda line: print(line, flush=True)))
 

@@ -53,7 +53,7 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
         # a pool of taught views, renewed slowly: the teacher costs a third of a step otherwise
         fresh = config.new_views_per_step if len(pool) >= 64 else 16
         for _ in range(fresh):
-            view = _photo_view(cache, next(stream), rng, low=0.55, high=1.5, whole=True)
+            view = _photo_view(cache, next(stream), rng, *config.scales, whole=True)
             taught = (view.image, teacher(view.image))
             if len(pool) < config.pool:
                 pool.append(taught)
@@ -67,14 +67,12 @@ def batches(config: DetectorTraining, rng: np.random.Generator) -> Iterator[Batc
             images.append(jitter_colour(image, rng))
             dense.append(target.astype(np.float32))
         views = [
-            _photo_view(cache, photo, rng, low=1.5, high=7.0)
-            if i % 2
-            else _close_up(cache, photo, rng)
+            _photo_view(cache, photo, rng, 1.5, 7.0) if i % 2 else _close_up(cache, photo, rng)
             for i, photo in zip(range(config.close_per_step), close_stream, strict=False)
         ]
         if scenes:
             views += [
-                _photo_view(cache, next(scene_stream), rng, low=0.7, high=3.0)
+                _photo_view(cache, next(scene_stream), rng, 0.7, 3.0)
                 for _ in range(config.scene_per_step)
             ]
         images += [jitter_colour(view.image, rng) for view in views]
@@ -102,9 +100,9 @@ def _photo_view(
     cache: ImageCache,
     photo: LabelledPhoto,
     rng: np.random.Generator,
-    *,
     low: float,
     high: float,
+    *,
     whole: bool = False,
 ) -> View:
     """A view whose scale puts the photo's long side at ``low`` to ``high`` times the input size.

@@ -19,7 +19,7 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 import torch
 
-from edge.errors import OutputError
+from edge.errors import ConfigError, OutputError
 from export.allocation import keep_freed_memory
 from export.dense import dense_loss
 from export.detector import load_detector
@@ -29,7 +29,11 @@ from export.training_state import save_checkpoint
 
 @dataclass(frozen=True, slots=True)
 class DetectorTraining:
-    """One run. Paths are absolute or relative to the working folder; times are wall-clock."""
+    """One run. Paths are absolute or relative to the working folder; times are wall-clock.
+
+    `scales` are the smallest and the largest long side of a photo in its taught views, in input
+    sides; most views are near 1, as the device shows a whole photo.
+    """
 
     start: Path
     photos: Path
@@ -37,6 +41,7 @@ class DetectorTraining:
     out: Path
     scenes: Path | None = None
     minutes: float = 60.0
+    scales: tuple[float, float] = (0.55, 1.5)
     dense_per_step: int = 5
     close_per_step: int = 2
     scene_per_step: int = 1
@@ -53,6 +58,21 @@ class DetectorTraining:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
     save_every_s: float = 240.0
+
+    def __post_init__(self) -> None:
+        low, high = self.scales
+        if not 0 < low <= 1 <= high or low == high:
+            raise ConfigError(f"scales {low} {high}: 1 has to lie between them")
+        shares = self.dense_per_step, self.close_per_step, self.scene_per_step
+        if min(shares) < 0 or shares[0] < 1 or sum(shares[1:]) < 1:
+            raise ConfigError(
+                f"batch {' '.join(map(str, shares))}: a step needs a taught view, and a close-up or a "
+                "scene"
+            )
+        if self.scene_per_step and not self.close_per_step and self.scenes is None:
+            raise ConfigError("a step without close-ups needs scenes")
+        if self.lr <= 0:
+            raise ConfigError(f"lr {self.lr}: has to be above 0")
 
 
 def train_detector(config: DetectorTraining, log: Callable[[str], None] = print) -> Path:

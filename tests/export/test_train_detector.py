@@ -35,6 +35,24 @@ def test_a_start_that_is_no_detector_is_named(tmp_path: Path) -> None:
         train_detector(_config(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"scales": (1.1, 1.5)}, r"scales 1\.1 1\.5: 1 has to lie between"),
+        ({"scales": (1.0, 1.0)}, r"scales 1\.0 1\.0"),
+        ({"dense_per_step": 0}, "batch 0 2 1: a step needs a taught view"),
+        ({"close_per_step": 0, "scene_per_step": 0}, "batch 5 0 0"),
+        ({"close_per_step": 0}, "without close-ups needs scenes"),
+        ({"lr": 0.0}, r"lr 0\.0"),
+    ],
+)
+def test_settings_that_cannot_make_a_step_are_named(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        _config(tmp_path, **changes)
+
+
 def test_an_empty_folder_is_named_instead_of_waited_for(tmp_path: Path) -> None:
     import numpy as np
 
