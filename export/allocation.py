@@ -16,8 +16,9 @@ def keep_freed_memory() -> bool:
     A step on the CPU allocates and frees gigabytes of activations. As they come, each is mapped,
     filled with zeros by the kernel and unmapped again: a third of the time of a step of
     EfficientNet-lite0 at 160 px (`tests/benchmarks/cpu_training.py`). Costs what the heap is
-    fragmented by, a fifth there. Other C libraries, and processes whose user chose an allocator or
-    its thresholds, stay as they are. See mallopt(3).
+    fragmented by, a fifth there. Not for loops that keep many large arrays of other threads for
+    long: the detector's training grew to 20 GB by it. Other C libraries, and processes whose user
+    chose an allocator or its thresholds, stay as they are. See mallopt(3).
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name in _SET_BY_USER):
         return False

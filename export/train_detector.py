@@ -20,7 +20,6 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 import torch
 
 from edge.errors import ConfigError, OutputError
-from export.allocation import keep_freed_memory
 from export.dense import dense_loss
 from export.detector import load_detector
 from export.detector_batches import SIZE, batches, prefetched
@@ -85,7 +84,6 @@ def train_detector(config: DetectorTraining, log: Callable[[str], None] = print)
         ConfigError: when the start is no detector, a folder holds no photo, or one cannot be read.
         OutputError: when the last state cannot be written.
     """
-    keep_freed_memory()
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
