@@ -59,10 +59,7 @@ def read_yolo_folder(root: Path, limit: int | None = None) -> list[LabelledPhoto
         rows = [line.split() for line in label.read_text().splitlines() if line.strip()]
         if any(len(row) != 5 for row in rows):
             raise ConfigError(f"{label}: every line must hold five numbers: class cx cy w h")
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ConfigError(f"{path}: not a readable image")
-        height, width = image.shape[:2]
+        height, width = read_rgb(path).shape[:2]
         cxcywh = np.array(rows, dtype=np.float32).reshape(-1, 5)[:, 1:]
         centre, size = cxcywh[:, :2], cxcywh[:, 2:]
         unit = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
