@@ -49,14 +49,14 @@ def test_a_run_comes_to_be_like_a_teacher_of_other_trunks(
     alone = _config(
         data,
         tmp_path / "run",
-        steps=80,
+        steps=160,
         teacher=joined,
         validation=(),
         loss=LossConfig(distil_weight=50.0, proxy_weight=0.0, contrast_weight=0.0),
     )
     done = finetune(alone).checkpoint
     before = _unlikeness(tmp_path / "run" / "start.pt", joined, data)
-    assert _unlikeness(done, joined, data) < 0.8 * before
+    assert _unlikeness(done, joined, data) < 0.5 * before
 
 
 def test_pictures_reach_the_teacher_in_its_own_normalisation(data: Path, joined: Path) -> None:
